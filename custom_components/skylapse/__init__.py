@@ -1,0 +1,1 @@
+"""Skylapse: an unattended sky time-lapse station."""

@@ -1,0 +1,1 @@
+"""Where frames go: the queue's state machine and the destinations."""

@@ -1,0 +1,1 @@
+"""The tests of Skylapse; they mirror its floors."""

@@ -1,0 +1,152 @@
+"""Binary sensors: whether the station photographs, whether it needs a look, whether its destinations are there."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, override
+
+from homeassistant.components.binary_sensor import BinarySensorDeviceClass, BinarySensorEntity, BinarySensorEntityDescription
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import SUBENTRY_DESTINATION, SUBENTRY_SCHEDULE
+from .engine.status import ScheduleStatus, StationStatus
+from .entity import DestinationEntity, ScheduleEntity, SkylapseEntity
+from .errors import describe
+from .runtime import SkylapseConfigEntry
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StationBinarySensorDescription(BinarySensorEntityDescription):
+    """A yes or no of the whole station."""
+
+    value_fn: Callable[[StationStatus], bool]
+    attributes_fn: Callable[[StationStatus], Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleBinarySensorDescription(BinarySensorEntityDescription):
+    """A yes or no of one schedule."""
+
+    value_fn: Callable[[ScheduleStatus], bool]
+
+
+STATION_SENSORS: tuple[StationBinarySensorDescription, ...] = (
+    # on through a whole window and not just while the shutter is open: that is what lights and dashboards want to follow,
+    # and it spares the recorder two rows per frame
+    StationBinarySensorDescription(
+        key="capturing",
+        translation_key="capturing",
+        device_class=BinarySensorDeviceClass.RUNNING,
+        value_fn=lambda status: status.capturing or (status.capture_enabled and any(item.active for item in status.schedules)),
+    ),
+    StationBinarySensorDescription(
+        key="exposing",
+        translation_key="exposing",
+        device_class=BinarySensorDeviceClass.RUNNING,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=lambda status: status.capturing,
+    ),
+    StationBinarySensorDescription(
+        key="problem",
+        translation_key="problem",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda status: bool(status.problems),
+        attributes_fn=lambda status: {"reasons": sorted(status.problems)},
+    ),
+)
+
+SCHEDULE_SENSORS: tuple[ScheduleBinarySensorDescription, ...] = (
+    ScheduleBinarySensorDescription(
+        key="active",
+        translation_key="active",
+        device_class=BinarySensorDeviceClass.RUNNING,
+        value_fn=lambda schedule: schedule.active,
+    ),
+    ScheduleBinarySensorDescription(
+        key="gate",
+        translation_key="gate",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=lambda schedule: schedule.gate_open,
+    ),
+)
+
+CONNECTIVITY = BinarySensorEntityDescription(
+    key="connectivity",
+    translation_key="connectivity",
+    device_class=BinarySensorDeviceClass.CONNECTIVITY,
+    entity_category=EntityCategory.DIAGNOSTIC,
+)
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
+    """Set up the binary sensors of one camera."""
+    async_add_entities(StationBinarySensor(entry, description) for description in STATION_SENSORS)
+    for subentry in entry.get_subentries_of_type(SUBENTRY_SCHEDULE):
+        async_add_entities(
+            [ScheduleBinarySensor(entry, description, subentry) for description in SCHEDULE_SENSORS],
+            config_subentry_id=subentry.subentry_id,
+        )
+    for subentry in entry.get_subentries_of_type(SUBENTRY_DESTINATION):
+        async_add_entities([ConnectivitySensor(entry, CONNECTIVITY, subentry)], config_subentry_id=subentry.subentry_id)
+
+
+class StationBinarySensor(SkylapseEntity, BinarySensorEntity):
+    """A yes or no of the whole station."""
+
+    entity_description: StationBinarySensorDescription
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Return the state."""
+        return self.entity_description.value_fn(self.coordinator.data)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any] | None:
+        """Return what explains the state."""
+        attributes_fn = self.entity_description.attributes_fn
+        return attributes_fn(self.coordinator.data) if attributes_fn else None
+
+
+class ScheduleBinarySensor(ScheduleEntity, BinarySensorEntity):
+    """A yes or no of one schedule."""
+
+    entity_description: ScheduleBinarySensorDescription
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Return the state."""
+        schedule = self.schedule
+        return self.entity_description.value_fn(schedule) if schedule else None
+
+
+class ConnectivitySensor(DestinationEntity, BinarySensorEntity):
+    """Whether a destination can take files; unknown until it was tried."""
+
+    _unrecorded_attributes = frozenset({"error", "next_try"})
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Return whether it is there."""
+        return self.destination.available if self.destination else None
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any] | None:
+        """Return why it is not there, and when it is tried next."""
+        destination = self.destination
+        if destination is None or not destination.error_key:
+            return None
+        return {
+            "error": describe(self.hass, destination.error_key, {"name": destination.name, **destination.error_placeholders}),
+            "next_try": destination.next_try_at,
+        }

@@ -1,0 +1,130 @@
+"""Repair issues and log lines for what is wrong with a station; each goes away by itself once it is healed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+import logging
+from typing import TYPE_CHECKING
+
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import issue_registry as ir
+
+from .const import DOMAIN
+from .engine.status import Problem, StationStatus
+from .errors import describe
+
+if TYPE_CHECKING:  # runtime.py imports this module by way of the coordinator
+    from .runtime import SkylapseConfigEntry
+
+_LOGGER = logging.getLogger(__name__)
+
+_GIGABYTE = 1e9
+_CRITICAL = frozenset({Problem.STORAGE_FULL, Problem.STORAGE_FAILED, Problem.FRAMES_MISSING})
+"""What loses frames for as long as nobody acts; the rest is caught up with later."""
+_RETRIED = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED})
+"""What a person can have tried again from inside Home Assistant: these have a fix flow in ``repairs.py``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, of the station or of one of its destinations."""
+
+    problem: Problem
+    destination_id: str | None = None
+    placeholders: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Return what tells this finding from the station's others."""
+        return self.problem if self.destination_id is None else f"{self.problem}_{self.destination_id}"
+
+
+def findings(hass: HomeAssistant, status: StationStatus) -> Iterator[Finding]:
+    """Yield all that is wrong at this status."""
+    error = describe(hass, status.last_error_key, status.last_error_placeholders) if status.last_error_key else "-"
+    free = "?" if status.storage_free_bytes is None else f"{status.storage_free_bytes / _GIGABYTE:.1f}"
+    texts: dict[Problem, dict[str, str]] = {
+        Problem.CAPTURE_FAILING: {"error": error, "count": str(status.consecutive_failures)},
+        Problem.CLOCK_NOT_SET: {},
+        Problem.STORAGE_FULL: {"free_gb": free},
+        Problem.STORAGE_FAILED: {"error": error},
+        Problem.FRAMES_MISSING: {},
+    }
+    for problem, placeholders in texts.items():
+        if problem in status.problems:
+            yield Finding(problem, placeholders=placeholders)
+    for destination in status.destinations:
+        if destination.available is False:
+            key = destination.error_key or "destination_failed"
+            yield Finding(
+                Problem.DESTINATION_UNAVAILABLE,
+                destination.destination_id,
+                {
+                    "destination": destination.name,
+                    "error": describe(hass, key, {"name": destination.name, **destination.error_placeholders}),
+                    "queued": str(destination.queue.queued),
+                },
+            )
+        if destination.queue.quarantined:
+            yield Finding(
+                Problem.UPLOADS_QUARANTINED,
+                destination.destination_id,
+                {"destination": destination.name, "count": str(destination.queue.quarantined)},
+            )
+
+
+class ProblemReporter:
+    """Keeps the repair issues of one station in step with its status.
+
+    The log gets one line when something breaks and one when it is healed, however often the status changes between.
+    """
+
+    def __init__(self, hass: HomeAssistant, entry: SkylapseConfigEntry) -> None:
+        """Report for ``entry``."""
+        self._hass = hass
+        self._entry = entry
+        self._open: dict[str, Finding] = {}
+
+    @callback
+    def update(self, status: StationStatus) -> None:
+        """Raise what is newly wrong, renew what changed, and take back what is healed."""
+        found = {finding.key: finding for finding in findings(self._hass, status)}
+        registry = ir.async_get(self._hass)
+        for key, finding in found.items():
+            if key not in self._open:
+                _LOGGER.warning("%s: %s%s", self._entry.title, finding.problem, _details(finding))
+            # a fix flow deletes its issue before it is known whether trying again helped: an absent one is raised again
+            if self._open.get(key) != finding or registry.async_get_issue(DOMAIN, self._issue_id(key)) is None:
+                self._raise(key, finding)
+        for key in self._open.keys() - found.keys():
+            _LOGGER.info("%s: %s is over", self._entry.title, self._open[key].problem)
+            ir.async_delete_issue(self._hass, DOMAIN, self._issue_id(key))
+        self._open = found
+
+    @callback
+    def withdraw(self) -> None:
+        """Take all issues back without a word: an unloaded station can neither have problems nor be healed of them."""
+        for key in self._open:
+            ir.async_delete_issue(self._hass, DOMAIN, self._issue_id(key))
+        self._open = {}
+
+    def _issue_id(self, key: str) -> str:
+        return f"{self._entry.entry_id}_{key}"
+
+    def _raise(self, key: str, finding: Finding) -> None:
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            self._issue_id(key),
+            data={"entry_id": self._entry.entry_id, "destination_id": finding.destination_id},
+            config_entry_id=self._entry.entry_id,
+            is_fixable=finding.problem in _RETRIED,
+            severity=ir.IssueSeverity.CRITICAL if finding.problem in _CRITICAL else ir.IssueSeverity.ERROR,
+            translation_key=finding.problem,
+            translation_placeholders={"camera": self._entry.title, **finding.placeholders},
+        )
+
+
+def _details(finding: Finding) -> str:
+    """Return what a log line adds to the problem's name."""
+    parts = ", ".join(f"{name}: {value}" for name, value in finding.placeholders.items())
+    return f" ({parts})" if parts else ""

@@ -3,6 +3,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/skylapse
+export PIP_ROOT_USER_ACTION=ignore # a private folder, whoever asks
 uv_pin=0.13.6 # the version that Home Assistant 2026.11 pins
 
 say() { echo "setup: $*" >&2; }

@@ -36,7 +36,10 @@ class CaptureTimeout(SourceError):
 
 
 class BadPicture(SourceError):
-    """What the camera gave is no whole JPEG. Keys: ``picture_empty``, ``picture_not_jpeg``, ``picture_truncated``, ``picture_too_large``."""
+    """What the camera gave is no whole JPEG.
+
+    Keys: ``picture_empty``, ``picture_not_jpeg``, ``picture_truncated``, ``picture_damaged``, ``picture_too_large``.
+    """
 
     key = "picture_not_jpeg"
 

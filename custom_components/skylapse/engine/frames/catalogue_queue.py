@@ -1,5 +1,7 @@
 """The catalogue's queue: every file on its way to every destination, as rows that change state."""
 
+# ruff: noqa: S608  - only constants of this file are joined into statements; every value is a parameter
+
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 import json
@@ -185,7 +187,8 @@ class QueuePart(Database):
         )
         rows = await self._read(lambda connection: connection.execute(sql).fetchall())
         return {
-            row[0]: QueueCounts(*row[1:7], oldest_queued_at=maybe_instant(row[7]), last_verified_at=maybe_instant(row[8])) for row in rows
+            destination_id: QueueCounts(pending, sending, waiting, quarantined, verified, size, maybe_instant(oldest), maybe_instant(last))
+            for destination_id, pending, sending, waiting, quarantined, verified, size, oldest, last in rows
         }
 
     async def keep_destinations(self, ids: Collection[str]) -> None:

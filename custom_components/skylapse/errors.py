@@ -10,10 +10,27 @@ from homeassistant.helpers.translation import async_get_cached_translations
 from .const import DOMAIN
 from .engine.errors import ScheduleError, SkylapseError
 
+INPUT_ERRORS = frozenset(
+    {
+        "exposure_out_of_range",
+        "gain_out_of_range",
+        "no_destinations",
+        "nothing_to_upload",
+        "path_missing",
+        "path_not_file",
+        "remote_path_taken",
+        "unknown_destination",
+        "unknown_schedule",
+        "uploads_off",
+    }
+)
+"""Keys of errors that what a person or an automation asked for is the reason of."""
+
 
 def translated(error: SkylapseError) -> HomeAssistantError:
     """Return the error as Home Assistant shows it: bad input as a validation error, the rest as a failure."""
-    kind = ServiceValidationError if isinstance(error, ScheduleError) else HomeAssistantError
+    asked_wrongly = isinstance(error, ScheduleError) or error.key in INPUT_ERRORS
+    kind = ServiceValidationError if asked_wrongly else HomeAssistantError
     return kind(translation_domain=DOMAIN, translation_key=error.key, translation_placeholders=error.placeholders)
 
 

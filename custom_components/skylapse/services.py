@@ -1,0 +1,256 @@
+"""The actions: capture, upload, verify, get_status and cleanup. They exist whether or not a camera is loaded."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import date
+from pathlib import Path
+
+from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse, callback
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
+from homeassistant.util.json import JsonObjectType
+import probatio as vol
+
+from .const import DOMAIN, SUBENTRY_DESTINATION
+from .engine.frames.records import UploadRecord, UploadState
+from .errors import describe, invalid, translated_errors
+from .json_view import to_json
+from .runtime import SkylapseConfigEntry
+
+ACTION_CAPTURE = "capture"
+ACTION_UPLOAD = "upload"
+ACTION_VERIFY = "verify"
+ACTION_GET_STATUS = "get_status"
+ACTION_CLEANUP = "cleanup"
+
+FIELD_ENTRY = "config_entry_id"
+FIELD_EXPOSURE = "exposure_us"
+FIELD_GAIN = "gain"
+FIELD_PATHS = "paths"
+FIELD_DESTINATIONS = "destinations"
+FIELD_WAIT = "wait"
+FIELD_TIMEOUT = "timeout"
+FIELD_FROM = "from_day"
+FIELD_TO = "to_day"
+FIELD_DRY_RUN = "dry_run"
+
+MAX_EXPOSURE_US = 3_600_000_000
+"""One hour, far beyond what any sensor takes."""
+MAX_GAIN = 1024.0
+DEFAULT_TIMEOUT_S = 300
+MAX_TIMEOUT_S = 86_400
+LISTED = 1000
+"""How many files a response names at most; its counts are always of all."""
+
+ENTRY = {vol.Optional(FIELD_ENTRY): cv.string}
+DESTINATIONS = {vol.Optional(FIELD_DESTINATIONS): vol.All(cv.ensure_list, [cv.string], vol.Length(min=1))}
+
+CAPTURE_SCHEMA = vol.Schema(
+    {
+        **ENTRY,
+        vol.Optional(FIELD_EXPOSURE): vol.All(vol.Coerce(int), vol.Range(min=1, max=MAX_EXPOSURE_US)),
+        vol.Optional(FIELD_GAIN): vol.All(vol.Coerce(float), vol.Range(min=1.0, max=MAX_GAIN)),
+    }
+)
+UPLOAD_SCHEMA = vol.Schema(
+    {
+        **ENTRY,
+        **DESTINATIONS,
+        vol.Required(FIELD_PATHS): vol.All(cv.ensure_list, [cv.string], vol.Length(min=1)),
+        vol.Optional(FIELD_WAIT, default=False): cv.boolean,
+        vol.Optional(FIELD_TIMEOUT, default=DEFAULT_TIMEOUT_S): vol.All(vol.Coerce(int), vol.Range(min=1, max=MAX_TIMEOUT_S)),
+    }
+)
+VERIFY_SCHEMA = vol.Schema({**ENTRY, **DESTINATIONS, vol.Optional(FIELD_FROM): cv.date, vol.Optional(FIELD_TO): cv.date})
+STATUS_SCHEMA = vol.Schema(ENTRY)
+CLEANUP_SCHEMA = vol.Schema({**ENTRY, vol.Optional(FIELD_DRY_RUN, default=True): cv.boolean})
+
+
+@callback
+def async_setup_services(hass: HomeAssistant) -> None:
+    """Register the actions. Those that read or delete files take an administrator; automations always may."""
+    hass.services.async_register(DOMAIN, ACTION_CAPTURE, _capture, CAPTURE_SCHEMA, SupportsResponse.OPTIONAL)
+    hass.services.async_register(DOMAIN, ACTION_VERIFY, _verify, VERIFY_SCHEMA, SupportsResponse.OPTIONAL)
+    hass.services.async_register(DOMAIN, ACTION_GET_STATUS, _get_status, STATUS_SCHEMA, SupportsResponse.ONLY)
+    async_register_admin_service(hass, DOMAIN, ACTION_UPLOAD, _upload, UPLOAD_SCHEMA, SupportsResponse.OPTIONAL)
+    async_register_admin_service(hass, DOMAIN, ACTION_CLEANUP, _cleanup, CLEANUP_SCHEMA, SupportsResponse.OPTIONAL)
+
+
+def _entry(call: ServiceCall) -> SkylapseConfigEntry:
+    """Return the loaded entry the call is for. Raises ``ServiceValidationError``."""
+    entry: SkylapseConfigEntry = async_get_config_entry(call.hass, DOMAIN, call.data.get(FIELD_ENTRY))
+    return entry
+
+
+async def _capture(call: ServiceCall) -> ServiceResponse:
+    """Take one frame now; answers once it is durable."""
+    entry = _entry(call)
+    with translated_errors():
+        outcome = await entry.runtime_data.station.capture(exposure_us=call.data.get(FIELD_EXPOSURE), gain=call.data.get(FIELD_GAIN))
+    frame, details = outcome.record.file, outcome.record.details
+    return {
+        "path": str(outcome.path),
+        "sha256": frame.sha256,
+        "size_bytes": frame.size_bytes,
+        "instant": details.taken_at.isoformat(),
+        "duration_ms": details.duration_ms,
+        "settings": {
+            "exposure_us": details.exposure_us,
+            "gain": details.gain,
+            "lux": details.lux,
+            "colour_temperature_k": details.colour_temperature_k,
+            "sun_elevation": details.sun_elevation_deg,
+            "sun_azimuth": details.sun_azimuth_deg,
+        },
+        "destinations": [_destination_name(entry, destination_id) for destination_id in outcome.destinations],
+    }
+
+
+async def _upload(call: ServiceCall) -> ServiceResponse:
+    """Put files and folders in the queue, and wait for their proof if asked to."""
+    entry = _entry(call)
+    station = entry.runtime_data.station
+    wait, timeout_s = call.data[FIELD_WAIT], call.data[FIELD_TIMEOUT]
+    destination_ids = _destination_ids(entry, call.data.get(FIELD_DESTINATIONS))
+    if wait and not station.status.uploads_enabled:
+        raise invalid("uploads_off")
+    paths = await call.hass.async_add_executor_job(_allowed_paths, call.hass, call.data[FIELD_PATHS])
+    with translated_errors():
+        uploads = await station.enqueue(paths, destination_ids)
+        if wait:
+            uploads = await station.wait_for([upload.upload_id for upload in uploads], timeout_s)
+    verified = sum(upload.state is UploadState.VERIFIED for upload in uploads)
+    if wait and verified < len(uploads) and not call.return_response:  # without a response nobody would learn of it
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="uploads_not_verified",
+            translation_placeholders={
+                "verified": str(verified),
+                "total": str(len(uploads)),
+                "error": next((error for upload in uploads if (error := _error(call.hass, entry, upload))), "-"),
+            },
+        )
+    return {
+        "total": len(uploads),
+        "verified": verified,
+        "all_verified": verified == len(uploads),
+        "files": [_upload_view(call.hass, entry, upload) for upload in uploads[:LISTED]],
+    }
+
+
+async def _verify(call: ServiceCall) -> ServiceResponse:
+    """Prove anew what destinations hold."""
+    entry = _entry(call)
+    day_from: date | None = call.data.get(FIELD_FROM)
+    day_to: date | None = call.data.get(FIELD_TO)
+    if day_from and day_to and day_from > day_to:
+        raise invalid("days_reversed", from_day=day_from, to_day=day_to)
+    destination_ids = _destination_ids(entry, call.data.get(FIELD_DESTINATIONS))
+    with translated_errors():
+        reports = await entry.runtime_data.station.verify(destination_ids, day_from, day_to)
+    checked = sum(report.checked for report in reports)
+    proven = sum(report.proven for report in reports)
+    if proven < checked and not call.return_response:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="copies_not_proven",
+            translation_placeholders={"count": str(checked - proven), "checked": str(checked)},
+        )
+    return {
+        "checked": checked,
+        "proven": proven,
+        "all_proven": proven == checked,
+        "destinations": [
+            {
+                "destination": _destination_name(entry, report.destination_id),
+                "checked": report.checked,
+                "proven": report.proven,
+                "missing": to_json(report.missing[:LISTED]),
+                "differing": to_json(report.differing[:LISTED]),
+            }
+            for report in reports
+        ],
+    }
+
+
+async def _get_status(call: ServiceCall) -> ServiceResponse:
+    """Tell how the station stands."""
+    entry = _entry(call)
+    status = entry.runtime_data.station.status
+    return {
+        **{field.name: to_json(getattr(status, field.name)) for field in fields(status)},
+        "capture_success_percent": status.capture_success_percent,
+        "last_error": describe(call.hass, status.last_error_key, status.last_error_placeholders) if status.last_error_key else None,
+    }
+
+
+async def _cleanup(call: ServiceCall) -> ServiceResponse:
+    """Delete what the retention rule allows, or tell what that would be."""
+    entry = _entry(call)
+    dry_run: bool = call.data[FIELD_DRY_RUN]
+    with translated_errors():
+        report = await entry.runtime_data.station.cleanup(dry_run=dry_run)
+    return {
+        "dry_run": dry_run,
+        "frames": len(report.deleted),
+        "freed_bytes": report.freed_bytes,
+        "free_bytes": report.free_bytes,
+        "blocked": report.blocked,
+        "paths": to_json(report.deleted[:LISTED]),
+    }
+
+
+def _destination_ids(entry: SkylapseConfigEntry, names: Sequence[str] | None) -> list[str] | None:
+    """Return the ids of destinations named by name or id, None for all. Raises ``ServiceValidationError``."""
+    if names is None:
+        return None
+    known = {subentry.subentry_id: subentry.title for subentry in entry.get_subentries_of_type(SUBENTRY_DESTINATION)}
+    found = []
+    for name in names:
+        matching = [destination_id for destination_id, title in known.items() if name in {destination_id, title}]
+        if not matching:
+            raise invalid("unknown_destination", destination=name, known=", ".join(known.values()) or "-")
+        found += matching
+    return found
+
+
+def _destination_name(entry: SkylapseConfigEntry, destination_id: str) -> str:
+    """Return a destination's name; its id if it was removed meanwhile."""
+    subentry = entry.subentries.get(destination_id)
+    return subentry.title if subentry else destination_id
+
+
+def _allowed_paths(hass: HomeAssistant, texts: Sequence[str]) -> list[Path]:
+    """Return the paths, after a check that Home Assistant may read them. Runs in an executor. Raises ``ServiceValidationError``."""
+    paths = []
+    for text in texts:
+        path = Path(text)
+        if "\0" in text or not path.is_absolute():
+            raise invalid("path_not_absolute", path=text.replace("\0", "?"))
+        if not hass.config.is_allowed_path(text):
+            raise invalid("path_not_allowed", path=text)
+        paths.append(path)
+    return paths
+
+
+def _error(hass: HomeAssistant, entry: SkylapseConfigEntry, upload: UploadRecord) -> str | None:
+    """Return in words why an upload is not there yet, None if nothing went wrong."""
+    if not upload.error_key:
+        return None
+    return describe(hass, upload.error_key, {"name": _destination_name(entry, upload.destination_id), **upload.error_placeholders})
+
+
+def _upload_view(hass: HomeAssistant, entry: SkylapseConfigEntry, upload: UploadRecord) -> JsonObjectType:
+    """Return one file's way to one destination, as a response tells it."""
+    return {
+        "path": upload.local_path,
+        "destination": _destination_name(entry, upload.destination_id),
+        "remote_path": upload.remote_path,
+        "size_bytes": upload.size_bytes,
+        "sha256": upload.sha256,
+        "state": upload.state.value,
+        "method": upload.method,
+        "verified_at": to_json(upload.verified_at),
+        "error": _error(hass, entry, upload),
+    }

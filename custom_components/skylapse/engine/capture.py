@@ -1,0 +1,157 @@
+"""The camera's one exposure at a time: who it is for, what becomes of it, and what a failure means for the next."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+import logging
+
+from .errors import Busy, CaptureTimeout, SkylapseError, SourceError
+from .ports import Clock
+from .schedule.backoff import capture_backoff
+from .schedule.model import Tick
+from .sources.base import CaptureRequest, FrameSource, Shot
+
+_LOGGER = logging.getLogger(__name__)
+
+GRACE_S = 2.0
+"""Seconds a source may overrun its deadline before it is cancelled: it should have given up by itself."""
+
+RESTART_AFTER = 2
+"""Consecutive failures after which the source is closed and started again before the next exposure."""
+
+
+@dataclass(slots=True)
+class Exposure:
+    """One exposure: the ticks that share it, and its outcome."""
+
+    due_at: datetime
+    shared: bool
+    """Whether ticks that come due meanwhile may join; not for one taken by hand with settings of its own."""
+    ticks: list[Tick] = field(default_factory=list)
+
+    def join(self, tick: Tick) -> bool:
+        """Let a tick share this exposure; False if its schedule has a slot in it already, or it may not be shared."""
+        if not self.shared or any(other.schedule_id == tick.schedule_id for other in self.ticks):
+            return False
+        self.ticks.append(tick)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An exposure that gave a picture."""
+
+    exposure: Exposure
+    shot: Shot
+    duration_ms: int
+
+
+class Photographer:
+    """Owns the source: exposes one frame at a time and counts failures."""
+
+    def __init__(self, source: FrameSource, clock: Clock, *, deadline_s: float, on_change: Callable[[], None]) -> None:
+        """Use ``source``; ``on_change`` is called whenever one of the public attributes changes."""
+        self._source = source
+        self._clock = clock
+        self._deadline_s = deadline_s
+        self._on_change = on_change
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._started = False
+        self._backoff_until: float | None = None
+        self.running: Exposure | None = None
+        self.consecutive_failures = 0
+        self.error: SkylapseError | None = None
+        """Why the latest exposure gave no frame; None after one that did."""
+        self.last_attempt_at: datetime | None = None
+
+    @property
+    def backoff_s(self) -> float:
+        """Return for how many seconds no exposure is begun because the latest ones failed; 0 if there is no such wait."""
+        if self._backoff_until is None:
+            return 0.0
+        return max(0.0, self._backoff_until - self._clock.monotonic())
+
+    async def start(self) -> None:
+        """Start the source. A camera that is not there is kept as ``error`` and tried again with each exposure."""
+        try:
+            await self._start_source()
+        except SourceError as err:
+            self.error = err
+            _LOGGER.warning("The camera is not available: %s", err)
+
+    async def close(self) -> None:
+        """Let the camera go."""
+        self._started = False
+        await self._source.close()
+
+    async def wait_idle(self, timeout_s: float) -> None:
+        """Wait until no exposure runs. Raises ``Busy`` after ``timeout_s``."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.running is not None:
+                    await self._idle.wait()
+        except TimeoutError:
+            raise Busy from None
+
+    def begin(self, due_at: datetime, ticks: Sequence[Tick] = (), *, shared: bool = True) -> Exposure:
+        """Claim the camera for an exposure. Only while ``running`` is None; ``expose`` has to follow."""
+        if self.running is not None:
+            raise Busy
+        self.running = Exposure(due_at, shared, list(ticks))
+        self._idle.clear()
+        self._on_change()
+        return self.running
+
+    async def expose(self, exposure: Exposure, *, exposure_us: int | None = None, gain: float | None = None) -> Taken:
+        """Take the frame of a begun exposure and give the camera free. Raises ``SkylapseError``."""
+        self.last_attempt_at = self._clock.now()
+        began = self._clock.monotonic()
+        deadline_s = self._deadline_s + (exposure_us or 0) / 1e6
+        request = CaptureRequest(due_at=exposure.due_at, deadline_s=deadline_s, exposure_us=exposure_us, gain=gain)
+        try:
+            shot = await self._shoot(request)
+        except SkylapseError as err:
+            self._failed(err)
+            raise
+        finally:
+            self.running = None
+            self._idle.set()
+            self._on_change()
+        if self.consecutive_failures or self.error is not None:
+            _LOGGER.info("The camera takes frames again after %d failures", self.consecutive_failures)
+        self.consecutive_failures = 0
+        self.error = None
+        self._backoff_until = None
+        return Taken(exposure, shot, round((self._clock.monotonic() - began) * 1000))
+
+    async def _shoot(self, request: CaptureRequest) -> Shot:
+        try:
+            async with asyncio.timeout(request.deadline_s + GRACE_S):
+                if self.consecutive_failures >= RESTART_AFTER and self._started:
+                    await self.close()
+                if not self._started:
+                    await self._start_source()
+                return await self._source.capture(request)
+        except TimeoutError:
+            raise CaptureTimeout(deadline_s=f"{request.deadline_s:g}") from None
+        except SkylapseError:
+            raise
+        except Exception as err:  # a bug in a source costs its frame, never the station
+            _LOGGER.exception("The source broke its contract")
+            raise SourceError("source_broken", error=type(err).__name__) from err
+
+    async def _start_source(self) -> None:
+        await self._source.start()
+        self._started = True
+
+    def _failed(self, err: SkylapseError) -> None:
+        self.consecutive_failures += 1
+        self.error = err
+        wait = capture_backoff(self.consecutive_failures)
+        self._backoff_until = self._clock.monotonic() + wait.total_seconds() if wait > timedelta() else None
+        if self.consecutive_failures == 1:
+            _LOGGER.warning("A capture failed: %s", err)
+        elif wait:
+            _LOGGER.debug("%d captures in a row failed (%s); waiting %s", self.consecutive_failures, err, wait)

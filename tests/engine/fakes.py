@@ -1,0 +1,128 @@
+"""Time and failure, the two things that tests of the station make up."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+import itertools
+from typing import override
+from zoneinfo import ZoneInfo
+
+from PIL import Image
+
+from custom_components.skylapse.engine.errors import SkylapseError
+from custom_components.skylapse.engine.ports import Site
+from custom_components.skylapse.engine.sources.base import CaptureRequest, Shot, SourceCapabilities, SourceIdentity
+
+AMSTERDAM = Site(latitude_deg=52.37, longitude_deg=4.89, elevation_m=2.0, timezone=ZoneInfo("Europe/Amsterdam"))
+TROMSO = Site(latitude_deg=69.65, longitude_deg=18.96, elevation_m=10.0, timezone=ZoneInfo("Europe/Oslo"))
+
+
+class FakeClock:
+    """A clock that moves only when told to; ``step`` moves the wall clock alone, as a time server does."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._monotonic = 1000.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._monotonic + seconds, next(self._order), future))
+        await future
+
+    def step(self, by: timedelta) -> None:
+        self._now += by
+
+    def next_due(self) -> float | None:
+        """Monotonic second at which the next sleeper wakes."""
+        self._sleepers = [entry for entry in self._sleepers if not entry[2].done()]
+        return min((due for due, _, _ in self._sleepers), default=None)
+
+    def pass_time(self, until: float) -> None:
+        """Move both clocks to that monotonic second and wake who is due."""
+        self._now += timedelta(seconds=until - self._monotonic)
+        self._monotonic = until
+        for due, _, future in sorted(self._sleepers, key=lambda entry: entry[:2]):
+            if due <= until + 1e-9 and not future.done():
+                future.set_result(None)
+
+
+async def run_for(clock: FakeClock, seconds: float, settled: Callable[[], Awaitable[None]]) -> None:
+    """Let that much fake time pass, sleeper by sleeper, with ``settled`` awaited after each."""
+    end = clock.monotonic() + seconds
+    await settled()
+    while (due := clock.next_due()) is not None and due <= end:
+        clock.pass_time(due)
+        await settled()
+    clock.pass_time(end)
+    await settled()
+
+
+def jpeg(number: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:
+    """Return a small whole JPEG that differs with ``number``."""
+    picture = Image.new("RGB", size, (number % 256, number // 256 % 256, number // 65536 % 256))
+    out = BytesIO()
+    picture.save(out, "JPEG", comment=f"frame {number}".encode())
+    return out.getvalue()
+
+
+class FakeSource:
+    """A camera that does what the test says: ``script`` gives the next outcomes, then it works."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._numbers = itertools.count()
+        self.script: list[SkylapseError | Exception | float] = []
+        """An error is raised; a number of seconds (of the fake clock) is how long the exposure takes."""
+        self.exposure_s = 0.0
+        self.requests: list[CaptureRequest] = []
+        self.starts = 0
+        self.closes = 0
+        self.start_error: SkylapseError | None = None
+
+    @property
+    def identity(self) -> SourceIdentity:
+        return SourceIdentity("fake", "Test", "Fake camera", "1")
+
+    @property
+    def capabilities(self) -> SourceCapabilities:
+        return SourceCapabilities(exposure=True, gain=True, reports_exposure=True)
+
+    async def start(self) -> None:
+        self.starts += 1
+        if self.start_error is not None:
+            raise self.start_error
+
+    async def capture(self, request: CaptureRequest) -> Shot:
+        self.requests.append(request)
+        outcome = self.script.pop(0) if self.script else self.exposure_s
+        if isinstance(outcome, Exception):
+            raise outcome
+        taken_at = self._clock.now()
+        if outcome:
+            await self._clock.sleep(outcome)
+        return Shot(jpeg(next(self._numbers)), taken_at, exposure_us=request.exposure_us or 1000, gain=request.gain or 1.0, lux=100.0)
+
+    async def close(self) -> None:
+        self.closes += 1
+
+
+class TinySource(FakeSource):
+    """The fake camera on the real clock: small pictures, each different, as fast as they are asked for."""
+
+    @override
+    async def capture(self, request: CaptureRequest) -> Shot:
+        shot = await super().capture(request)
+        return replace(shot, taken_at=datetime.now(UTC))

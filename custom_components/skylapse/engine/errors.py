@@ -1,5 +1,7 @@
 """The engine's errors: each carries a translation key, so that the shell can tell it in the person's language."""
 
+from typing import override
+
 
 class SkylapseError(Exception):
     """Base of all errors the engine raises on purpose.
@@ -16,6 +18,7 @@ class SkylapseError(Exception):
         self.placeholders = {name: str(value) for name, value in placeholders.items()}
         super().__init__(self.key, self.placeholders)
 
+    @override
     def __str__(self) -> str:
         """Return a plain English line for logs: the key and what fills it."""
         if not self.placeholders:

@@ -165,7 +165,7 @@ class Scheduler:
     def _handle(self, ticks: Sequence[Tick], now: datetime) -> None:
         latest = {tick.schedule_id: tick for tick in ticks}
         late = [tick for tick in ticks if tick is not latest[tick.schedule_id]]
-        due = []
+        due: list[Tick] = []
         for tick in latest.values():
             limit = min(self._planner.schedule(tick.schedule_id).interval / 2, TOO_LATE)
             (due if now - tick.at <= limit else late).append(tick)

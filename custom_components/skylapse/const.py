@@ -1,6 +1,8 @@
 """Names shared by the rooms of the shell."""
 
-from typing import Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 DOMAIN: Final = "skylapse"
 
@@ -11,8 +13,26 @@ CONF_SOURCE: Final = "source"
 CONF_SLUG: Final = "slug"
 CONF_SEED: Final = "seed"
 
+KIND_SIMULATED: Final = "simulated"
+KIND_ENTITY: Final = "entity"
+
 OPT_EMBED_LOCATION: Final = "embed_location"
 OPT_MIN_FREE_GB: Final = "min_free_gb"
 OPT_MAX_DAYS: Final = "max_days"
 OPT_DELETE_UNCOPIED: Final = "delete_uncopied"
 OPT_DEADLINE_S: Final = "deadline_s"
+OPT_WIDTH: Final = "width"
+OPT_HEIGHT: Final = "height"
+OPT_QUALITY: Final = "quality"
+OPT_DELAY_MS: Final = "delay_ms"
+OPT_FAILURE_PERCENT: Final = "failure_percent"
+OPT_HANG_PERCENT: Final = "hang_percent"
+
+DEFAULT_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
+    {OPT_EMBED_LOCATION: False, OPT_MIN_FREE_GB: 5.0, OPT_MAX_DAYS: None, OPT_DELETE_UNCOPIED: False, OPT_DEADLINE_S: 30}
+)
+"""What a new camera has; a limit that is None does not apply."""
+DEFAULT_SIMULATION: Final[Mapping[str, Any]] = MappingProxyType(
+    {OPT_WIDTH: 1920, OPT_HEIGHT: 1080, OPT_QUALITY: 90, OPT_DELAY_MS: 0, OPT_FAILURE_PERCENT: 0, OPT_HANG_PERCENT: 0}
+)
+"""What a new simulated camera has beside that."""

@@ -16,17 +16,17 @@ _HEIGHTS_DEG: Final = (0.0, 8.0, 25.0, 60.0)
 # Sun's elevation: colours upwards from the horizon, below the sun and opposite to it; then clouds lit by the sun, on
 # either side, and their shadows; then the land.
 _LOOKS: Final = (
-    (-18, "1d2438 141c34 0c1430 080d24", "171f38 111a34 0b132e 070c22", "10131e 0f1320 090c17", "05070c"),
+    (-18, "2a3044 1b2540 0f1a3c 0a112c", "222c48 172242 0f193a 091029", "10131e 0f1320 090c17", "05070c"),
     (-15, "3a3646 1d2845 101c42 0a1230", "1a2440 131d3c 0d1736 08102a", "1b1b2a 131828 0c101e", "06090f"),
     (-12, "7c5a58 3c4a70 182c5c 0b1a42", "1f2b4c 17244a 101e44 0a1638", "3a2d3c 1a2036 121a2e", "090d15"),
     (-9, "c88058 6f6c8c 2a4c88 13306a", "2c3a62 20305e 162a5a 0e2250", "8a5560 323350 20294a", "0f141d"),
     (-6, "f09a58 b08e98 487cb0 22508e", "435278 3c4a78 26427c 1a3670", "d07c70 5c5070 3a4468", "171d26"),
     (-4, "fca858 d8a492 6c9cc4 3470a6", "56648c 6c6488 3c5a92 264e8c", "f28e72 94687e 545a80", "1f262e"),
     (-2, "ffac54 f2b48c 94b4cc 4a8aba", "6e7a9c a8869c 5c7ca8 3a6aa2", "ff9c74 c8868c 707090", "2a3036"),
-    (0, "ffb45c fac698 aac6d4 5a98c8", "9690a4 ccA0a8 7c98ba 4a7eb6", "ffb488 e0a49a 8a8298", "383c3a"),
-    (2, "ffc474 fad6aa b0cede 5c9ace", "c0aaa8 ccb4b4 8aa8c8 4e86c0", "ffcc9c f0c0ac 9a94a4", "464838"),
-    (6, "fadaa6 f0dec0 a6cce6 5296d2", "ccc4bc bcc4cc 8ab2d6 4a88c8", "ffe6c4 fae0cc acaab4", "50523a"),
-    (12, "eee2cc d4dee4 8cc0ea 4690d4", "ccd2d6 b2cadc 7cb0de 4084ca", "fff4e2 fff0e2 b4b8c2", "565a3c"),
+    (0, "ffa850 eeb080 92b2c8 4a84b8", "8c88a0 c498a4 6e8cb0 4072a8", "ffb488 e0a49a 8a8298", "383c3a"),
+    (2, "fcb060 ecba84 94b6cc 4a86ba", "b09aa0 bca4ac 7898bc 4076b0", "ffcc9c f0c0ac 9a94a4", "464838"),
+    (6, "f4c284 e2c69c 90b6d4 4484bc", "bcb4b0 acb4c0 78a0c6 3e7ab6", "ffe6c4 fae0cc acaab4", "50523a"),
+    (12, "e8d2b0 ccd2d0 84b4dc 3e86c8", "c4c8cc a8c0d4 74a8d6 3a7cc2", "fff4e2 fff0e2 b4b8c2", "565a3c"),
     (25, "dce6ec b8d6ee 74b2ea 3a84d0", "cedeea aacdea 6aa8e2 347aca", "ffffff fcfcfc bac2ce", "5a6040"),
     (60, "d4e4f0 aed2f0 68a8e6 3076c8", "d0e2f0 a8cef0 64a4e4 2e72c6", "ffffff ffffff c0c8d4", "5e6644"),
 )
@@ -51,6 +51,20 @@ def linear(code: float) -> float:
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
+def _encode(light: float) -> int:
+    """Return the sRGB code of linear light 0 to 1."""
+    return round(255 * (light * 12.92 if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055))
+
+
+_STEPS: Final = 8191
+_CODES: Final = bytes(_encode(step / _STEPS) for step in range(_STEPS + 1))
+
+
+def code(light: float) -> int:
+    """Return the sRGB code 0 to 255 of linear light, as the camera's read-out: what is more than white is white."""
+    return _CODES[min(_STEPS, int(light * _STEPS + 0.5))]
+
+
 def _colours(text: str) -> tuple[Colour, ...]:
     """Return the sRGB codes of words like ``ff8000``."""
     return tuple((float(int(word[0:2], 16)), float(int(word[2:4], 16)), float(int(word[4:6], 16))) for word in text.split())
@@ -72,7 +86,7 @@ class Palette:
     glow_horizon: float
     glow_near: float
 
-    def column(self, sunward: bool, heights_deg: list[float]) -> list[Colour]:
+    def column(self, heights_deg: list[float], *, sunward: bool) -> list[Colour]:
         """Return the sky's linear colours at these heights on one side: a smooth curve through the table's."""
         codes = self.sunward if sunward else self.opposite
         return [_linear(_along(codes, height)) for height in heights_deg]
@@ -89,17 +103,17 @@ def palette_at(sun_elevation_deg: float) -> Palette:
     """Return the colours between the two rows of the table around that height."""
     low, high, share = _neighbours([stop[0] for stop in _STOPS], sun_elevation_deg)
     below, above = _STOPS[low], _STOPS[high]
-    clouds = [_linear(_mix(one, other, share)) for one, other in zip(below[3], above[3], strict=True)]
+    clouds = [_linear(mix(one, other, share)) for one, other in zip(below[3], above[3], strict=True)]
     low, high, glow_share = _neighbours([stop[0] for stop in _GLOW_STOPS], sun_elevation_deg)
     glow_below, glow_above = _GLOW_STOPS[low], _GLOW_STOPS[high]
     return Palette(
-        sunward=tuple(_mix(one, other, share) for one, other in zip(below[1], above[1], strict=True)),
-        opposite=tuple(_mix(one, other, share) for one, other in zip(below[2], above[2], strict=True)),
+        sunward=tuple(mix(one, other, share) for one, other in zip(below[1], above[1], strict=True)),
+        opposite=tuple(mix(one, other, share) for one, other in zip(below[2], above[2], strict=True)),
         cloud_sunward=clouds[0],
         cloud_opposite=clouds[1],
         cloud_shadow=clouds[2],
-        land=_linear(_mix(below[4][0], above[4][0], share)),
-        glow=_linear(_mix(glow_below[1], glow_above[1], glow_share)),
+        land=_linear(mix(below[4][0], above[4][0], share)),
+        glow=_linear(mix(glow_below[1], glow_above[1], glow_share)),
         glow_horizon=glow_below[2] + (glow_above[2] - glow_below[2]) * glow_share,
         glow_near=glow_below[3] + (glow_above[3] - glow_below[3]) * glow_share,
     )
@@ -127,7 +141,7 @@ def _along(codes: tuple[Colour, ...], height_deg: float) -> Colour:
     return channel(0), channel(1), channel(2)
 
 
-def _mix(one: Colour, other: Colour, share: float) -> Colour:
+def mix(one: Colour, other: Colour, share: float) -> Colour:
     """Return the colour at that share of the way."""
     return (
         one[0] + (other[0] - one[0]) * share,

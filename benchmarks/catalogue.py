@@ -5,7 +5,7 @@ uploads, the counts, marking 8 verified, and how much memory all of that takes. 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 import hashlib
 from pathlib import Path
@@ -70,10 +70,10 @@ def rss_mb() -> float:
     return pages * 4096 / 1e6
 
 
-async def timed[T](durations: list[float], call: Callable[[], Awaitable[T]]) -> T:
+async def timed[T](durations: list[float], call: Awaitable[T]) -> T:
     """Await a call and note its milliseconds."""
     start = time.perf_counter()
-    result = await call()
+    result = await call
     durations.append((time.perf_counter() - start) * 1000)
     return result
 
@@ -83,12 +83,12 @@ def p99(durations: Sequence[float]) -> float:
     return sorted(durations)[int(len(durations) * 0.99)]
 
 
-async def measure(path: Path, frames: int) -> None:
+async def measure(path: Path, frames: int, size_bytes: int) -> None:
     """Open the filled catalogue, use it, print what it cost."""
     before_mb = rss_mb()
     catalogue = _catalogue(path)
     opening: list[float] = []
-    await timed(opening, catalogue.open)
+    await timed(opening, catalogue.open())
     due = catalogue.check_due
     enqueue: list[float] = []
     claim: list[float] = []
@@ -100,19 +100,17 @@ async def measure(path: Path, frames: int) -> None:
         sha256 = hashlib.sha256(str(number).encode()).hexdigest()
         file = StoredFile(at.strftime("%Y/%m/%d/sky_%Y%m%dT%H%M%S.000Z.jpg"), 4_000_000, sha256)
         details = FrameDetails(at, 800, "Sky", "Skylapse", "Bench", exposure_us=1000, gain=1.5, schedules=("Daylight",))
-        await timed(
-            enqueue, lambda file=file, details=details: catalogue.add_frame(file, details, destinations=("nas",), remote_prefix="sky")
-        )
-        uploads = await timed(claim, lambda: catalogue.claim("nas", 8, datetime.now(UTC)))
+        await timed(enqueue, catalogue.add_frame(file, details, destinations=("nas",), remote_prefix="sky"))
+        uploads = await timed(claim, catalogue.claim("nas", 8, datetime.now(UTC)))
         proofs = [(u.upload_id, Proof(u.sha256, u.size_bytes, ProofMethod.READ_BACK, at)) for u in uploads]
-        await timed(verify, lambda proofs=proofs: catalogue.mark_verified(proofs))
-        await timed(counts, catalogue.counts)
+        await timed(verify, catalogue.mark_verified(proofs))
+        await timed(counts, catalogue.counts())
         peak_mb = max(peak_mb, rss_mb())
     checking: list[float] = []
-    await timed(checking, catalogue.check)
+    await timed(checking, catalogue.check())
     peak_mb = max(peak_mb, rss_mb())
     closing: list[float] = []
-    await timed(closing, catalogue.close)
+    await timed(closing, catalogue.close())
     figures = {
         "open_s": opening[0] / 1000,
         "enqueue_p50_ms": statistics.median(enqueue),
@@ -125,7 +123,7 @@ async def measure(path: Path, frames: int) -> None:
         "rss_growth_mb": peak_mb - before_mb,
     }
     report(
-        f"Catalogue with {frames:,} frames, {frames // QUEUED_SHARE:,} queued, {path.stat().st_size / 1e6:.0f} MB",
+        f"Catalogue with {frames:,} frames, {frames // QUEUED_SHARE:,} queued, {size_bytes / 1e6:.0f} MB",
         [
             ("open after an unclean stop", f"{figures['open_s']:.3f} s (whole-file check {'deferred' if due else 'included'})"),
             ("whole-file check, beside the work", f"{figures['check_s']:.2f} s"),
@@ -143,11 +141,11 @@ async def measure(path: Path, frames: int) -> None:
 def main() -> None:
     """Fill a catalogue in a child process, measure it in this one."""
     frames = int(sys.argv[1]) if len(sys.argv) > 1 else FRAMES
-    with tempfile.TemporaryDirectory(prefix="skylapse-bench-", dir="/var/tmp") as folder:  # noqa: S108  a real disk: /tmp may be memory
+    with tempfile.TemporaryDirectory(prefix="skylapse-bench-", dir="/var/tmp") as folder:  # a real disk: /tmp may be memory
         path = Path(folder) / "catalogue.db"
         code = f"from pathlib import Path; from benchmarks.catalogue import fill; fill(Path({str(path)!r}), {frames})"
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-        asyncio.run(measure(path, frames))
+        asyncio.run(measure(path, frames, path.stat().st_size))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ def expected_lingering_timers() -> bool:
 @pytest.fixture(autouse=True)
 def _integrations(request: pytest.FixtureRequest) -> Generator[None]:
     """Let Home Assistant load custom integrations, in tests of the shell only."""
+    if "recorder_mock" in request.fixturenames:
+        request.getfixturevalue("recorder_mock")  # has to come before anything that makes ``hass``
     if "hass" in request.fixturenames:
         request.getfixturevalue("enable_custom_integrations")
     yield

@@ -1,0 +1,187 @@
+"""The sensors: what they show of a status, and that the recorder can make statistics of them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from homeassistant.components.recorder import Recorder
+from homeassistant.components.recorder.history import get_significant_states
+from homeassistant.components.sensor import ATTR_STATE_CLASS
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
+
+from custom_components.skylapse.engine.frames.records import QueueCounts, SlotCounts
+
+from .rig import AT, NAS, STATUS, MadeUpStation, garden, set_up, states
+
+SHOWN = {
+    "sensor.garden_capture_success": "95.0",
+    "sensor.garden_upload_queue_length": "4",
+    "sensor.garden_upload_queue_size": "4.0",
+    "sensor.garden_oldest_queued": "2026-11-23T05:45:01+00:00",
+    "sensor.garden_frames_captured": "1907",
+    "sensor.garden_captures_failed": "40",
+    "sensor.garden_slots_missed": "60",
+    "sensor.garden_last_capture": "2026-11-23T05:45:01+00:00",
+    "sensor.garden_next_capture": "2026-11-23T06:45:00+00:00",
+    "sensor.garden_capture_duration": "420",
+    "sensor.garden_achieved_interval": "10.04",
+    "sensor.garden_active_schedule": "Sunrise",
+    "sensor.garden_last_verified": "2026-11-23T06:45:00+00:00",
+    "sensor.garden_verified": "96",
+    "sensor.garden_storage_used": "2.35",
+    "sensor.garden_storage_free": "64.2",
+    "sensor.garden_last_error": "none",
+    "sensor.garden_sunrise_window_start": "2026-11-23T05:45:01+00:00",
+    "sensor.garden_sunrise_window_end": "2026-11-23T06:45:00+00:00",
+    "sensor.garden_nas_state": "ready",
+    "sensor.garden_nas_upload_queue_length": "4",
+    "sensor.garden_nas_last_verified": "2026-11-23T06:45:00+00:00",
+    "sensor.garden_nas_verified": "96",
+    "sensor.garden_nas_quarantined": "0",
+}
+DISABLED = {
+    "sensor.garden_consecutive_failures",
+    "sensor.garden_paused_after_failures_until",
+    "sensor.garden_nas_upload_queue_size",
+    "sensor.garden_nas_oldest_queued",
+    "sensor.garden_nas_next_try",
+}
+
+
+async def test_each_sensor_shows_its_figure(hass: HomeAssistant, entity_registry: er.EntityRegistry) -> None:
+    """The states of all sensors that are on by default, and no sensor more."""
+    await set_up(hass)
+    assert {state.entity_id: state.state for state in states(hass, "sensor")} == SHOWN
+    registered = {entity.entity_id for entity in entity_registry.entities.values() if (entity.domain, entity.platform) == ("sensor", "skylapse")}
+    assert registered == set(SHOWN) | DISABLED
+
+
+async def test_noisy_sensors_show_their_figure_once_enabled(hass: HomeAssistant) -> None:
+    """Those that are off by default, in a bad hour."""
+    bad_nas = replace(NAS, available=False, next_try_at=AT)
+    await set_up(hass, MadeUpStation(replace(STATUS, consecutive_failures=5, backoff_until=AT, destinations=(bad_nas,))), all_enabled=True)
+    assert {entity_id: hass.states.get(entity_id).state for entity_id in DISABLED} == {
+        "sensor.garden_consecutive_failures": "5",
+        "sensor.garden_paused_after_failures_until": "2026-11-23T05:45:01+00:00",
+        "sensor.garden_nas_upload_queue_size": "4.0",
+        "sensor.garden_nas_oldest_queued": "2026-11-23T05:45:01+00:00",
+        "sensor.garden_nas_next_try": "2026-11-23T05:45:01+00:00",
+    }
+
+
+async def test_before_the_first_frame_figures_are_unknown_not_unavailable(hass: HomeAssistant) -> None:
+    """A station that has just been added."""
+    empty = replace(
+        STATUS,
+        last_frame=None,
+        slots_24h=SlotCounts(),
+        slots_total=SlotCounts(),
+        frames_total=0,
+        achieved_interval_s=None,
+        active_schedule=None,
+        next_capture_at=None,
+        storage_free_bytes=None,
+        queue=QueueCounts(),
+        destinations=(replace(NAS, available=None, queue=QueueCounts()),),
+    )
+    await set_up(hass, MadeUpStation(empty))
+    for name in (
+        "capture_success",
+        "last_capture",
+        "next_capture",
+        "capture_duration",
+        "achieved_interval",
+        "oldest_queued",
+        "last_verified",
+        "storage_free",
+    ):
+        assert hass.states.get(f"sensor.garden_{name}").state == "unknown", name
+    assert hass.states.get("sensor.garden_frames_captured").state == "0"
+    assert hass.states.get("sensor.garden_active_schedule").state == "none"
+    assert hass.states.get("sensor.garden_nas_state").state == "not_tried"
+
+
+async def test_all_are_unavailable_while_the_station_does_not_run(hass: HomeAssistant) -> None:
+    """And come back with it."""
+    station = await set_up(hass)
+    station.tell(running=False)
+    assert {state.state for state in states(hass, "sensor")} == {"unavailable"}
+    station.tell(running=True)
+    assert {state.entity_id: state.state for state in states(hass, "sensor")} == SHOWN
+
+
+async def test_parts_the_station_does_not_know_are_unavailable(hass: HomeAssistant) -> None:
+    """A schedule or destination that was just removed."""
+    station = await set_up(hass)
+    station.tell(schedules=(), destinations=())
+    gone = {state.entity_id for state in states(hass) if state.state == "unavailable"}
+    assert gone == {state.entity_id for state in states(hass) if "garden_nas" in state.entity_id or "garden_sunrise" in state.entity_id}
+    assert len(gone) >= 10
+
+
+async def test_last_error_is_told_in_words(hass: HomeAssistant) -> None:
+    """And by its key, for automations."""
+    station = await set_up(hass)
+    station.tell(last_error_key="capture_timeout", last_error_placeholders={"deadline_s": "30"})
+    state = hass.states.get("sensor.garden_last_error")
+    assert "did not answer within 30 s" in state.state
+    assert state.attributes["key"] == "capture_timeout"
+    assert state.attributes["placeholders"] == {"deadline_s": "30"}
+    assert state.attributes["attempted_at"] == AT
+
+
+async def test_texts_are_never_longer_than_a_state_may_be(hass: HomeAssistant) -> None:
+    """A person's schedule may have any name."""
+    station = await set_up(hass)
+    station.tell(active_schedule="x" * 300, last_error_key="y" * 300)
+    assert hass.states.get("sensor.garden_active_schedule").state == "x" * 255
+    assert hass.states.get("sensor.garden_last_error").state == "y" * 255
+
+
+async def test_destination_states(hass: HomeAssistant) -> None:
+    """Ready, not available, not tried."""
+    station = await set_up(hass)
+    for available, shown in ((False, "not_available"), (None, "not_tried"), (True, "ready")):
+        station.tell(destinations=(replace(NAS, available=available),))
+        assert hass.states.get("sensor.garden_nas_state").state == shown
+
+
+async def test_devices(hass: HomeAssistant, device_registry: dr.DeviceRegistry) -> None:
+    """One for the camera, and one below it for each schedule and destination, gone with its subentry."""
+    entry = garden()
+    await set_up(hass, entry=entry)
+    camera = device_registry.async_get_device_by_identifier(("skylapse", "01GARDEN"), entry.entry_id)
+    assert (camera.name, camera.manufacturer, camera.model, camera.serial_number) == ("Garden", "Skylapse", "Simulated sky", "seed 7")
+    assert camera.sw_version == "0.1.0"
+    for subentry_id, name in (("sunrise", "Garden Sunrise"), ("nas", "Garden NAS")):
+        device = device_registry.async_get_device_by_identifier(("skylapse", subentry_id), entry.entry_id)
+        assert (device.name, device.via_device_id, device.entry_type) == (name, camera.id, dr.DeviceEntryType.SERVICE)
+        assert device.config_subentry_id == subentry_id
+    hass.config_entries.async_remove_subentry(entry, "nas")
+    assert device_registry.async_get_device_by_identifier(("skylapse", "nas"), entry.entry_id) is None
+    assert hass.states.get("sensor.garden_nas_state") is None
+
+
+async def test_numbers_have_statistics_and_noise_is_not_recorded(recorder_mock: Recorder, hass: HomeAssistant) -> None:
+    """With a real recorder: every number has a state class, and what differs for every frame stays out of the database."""
+    station = await set_up(hass, all_enabled=True)
+    station.tell(last_error_key="capture_timeout", last_error_placeholders={"deadline_s": "30"})
+    numbers = [state for state in states(hass, "sensor") if state.state.replace(".", "", 1).isdigit()]
+    assert len(numbers) >= 14
+    assert all(ATTR_STATE_CLASS in state.attributes for state in numbers)
+    await async_wait_recording_done(hass)
+    recorded = await recorder_mock.async_add_executor_job(
+        lambda: get_significant_states(
+            hass,
+            datetime(2020, 1, 1, tzinfo=UTC),
+            entity_ids=["camera.garden", "sensor.garden_last_error"],
+            significant_changes_only=False,
+        )
+    )
+    camera = recorded["camera.garden"][-1]
+    assert camera.attributes["friendly_name"] == "Garden"
+    assert not {"sha256", "path", "instant", "exposure_us", "sun_elevation"} & set(camera.attributes)
+    error = recorded["sensor.garden_last_error"][-1]
+    assert error.attributes["key"] == "capture_timeout"
+    assert "placeholders" not in error.attributes

@@ -1,0 +1,194 @@
+"""The frames' files: written so that a frame that was announced survives a power cut, whole."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+import contextlib
+import errno
+import hashlib
+import os
+from pathlib import Path, PurePosixPath
+import threading
+from typing import Final
+
+from ..errors import StorageError
+from .durable import make_folder, sync_folder
+from .exif import splice_head
+from .naming import PARTIAL, relative_path
+from .records import FrameDetails, StoredFile
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+"""How file systems without hard links (FAT, some network shares) refuse one."""
+
+
+def free_space(folder: Path) -> int:
+    """Return the bytes that may still be written where the folder is. Raises ``OSError``."""
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize
+
+
+class FrameStore:
+    """One camera's folder. All but ``read`` blocks: call it in a thread. Safe to be called from several at once."""
+
+    def __init__(self, folder: Path, slug: str, *, measure: Callable[[Path], int] = free_space) -> None:
+        """Set the camera's folder (need not exist) and its short name, which begins the files' names."""
+        self.folder = folder
+        self.slug = slug
+        self._measure = measure
+        self._lock = threading.Lock()
+        """Held while files appear or vanish, so that a day's folder is not removed under a frame being written."""
+
+    def prepare(self) -> None:
+        """Make the folder and try that it can be written to. Raises ``StorageError``."""
+        probe = self.folder / f".{self.slug}{PARTIAL}"
+        try:
+            make_folder(self.folder)
+            with probe.open("wb") as file:
+                file.write(b"x" * 4096)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise self._translated(error, self.folder.name) from error
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
+
+    def write(self, jpeg: bytes, details: FrameDetails) -> StoredFile:
+        """Write one frame, with its EXIF; when this returns it is on the disk under its final name.
+
+        The bytes go to a temporary name beside it, are hashed meanwhile, and get their name only once they are on the disk; a name
+        that is taken is never overwritten. Raises ``StorageError`` (``disk_full``, ``read_only``, ``storage_failed``) or
+        ``BadPicture`` and then leaves nothing behind.
+        """
+        head, rest = splice_head(jpeg, details)
+        digest = hashlib.sha256(head)
+        hashing = threading.Thread(target=digest.update, args=(rest,), name="skylapse-hash")
+        hashing.start()
+        try:
+            with self._lock:
+                path = self._write(head, rest, details)
+        finally:
+            hashing.join()
+        return StoredFile(path, len(head) + len(rest), digest.hexdigest())
+
+    def _write(self, head: bytes, rest: memoryview, details: FrameDetails) -> str:
+        name = relative_path(self.slug, details.taken_at)
+        partial = self.folder / f"{name}{PARTIAL}"
+        try:
+            if not self.folder.is_dir():  # such as a share that is no longer mounted: not the place to make one
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            make_folder(partial.parent)
+            try:
+                _write_durably(partial, head, rest)
+                name = self._publish(partial, details)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    partial.unlink()
+            sync_folder(partial.parent)
+        except OSError as error:
+            raise self._translated(error, name) from error
+        return name
+
+    def _publish(self, partial: Path, details: FrameDetails) -> str:
+        """Give a whole file its final name, the first that is free, and return it."""
+        collision = 0
+        while True:
+            name = relative_path(self.slug, details.taken_at, collision)
+            final = self.folder / name
+            if collision:
+                make_folder(final.parent)
+            try:
+                os.link(partial, final)
+            except FileExistsError:
+                collision += 1
+                continue
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                if final.exists():
+                    collision += 1
+                    continue
+                partial.rename(final)  # nobody else writes here, and this store writes one at a time
+            if final.parent != partial.parent:
+                sync_folder(final.parent)
+            return name
+
+    async def read(self, path: str) -> bytes | None:
+        """Return a frame's bytes; None if its file is gone. Raises ``StorageError``."""
+        try:
+            return await asyncio.to_thread((self.folder / path).read_bytes)
+        except FileNotFoundError, NotADirectoryError:
+            return None
+        except OSError as error:
+            raise self._translated(error, path) from error
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Delete frames' files, durably, and the folders that are empty then; files that are gone are fine. Raises ``StorageError``."""
+        by_day: dict[PurePosixPath, list[str]] = {}
+        for path in paths:
+            by_day.setdefault(PurePosixPath(path).parent, []).append(path)
+        with self._lock:
+            for day, names in by_day.items():
+                self._delete(day, names)
+
+    def _delete(self, day: PurePosixPath, paths: list[str]) -> None:
+        try:
+            for path in paths:
+                (self.folder / path).unlink(missing_ok=True)
+            folder = self.folder / day
+            if folder.is_dir():
+                sync_folder(folder)
+        except OSError as error:
+            raise self._translated(error, str(day)) from error
+        self._remove_empty(day)
+
+    def remove_partials(self, day: str, names: Iterable[str]) -> int:
+        """Remove what half-written frames a crash left in a day's folder; return how many. Raises ``StorageError``."""
+        removed = 0
+        with self._lock:  # so whatever is found half-written is not being written
+            for name in names:
+                try:
+                    (self.folder / day / name).unlink()
+                    removed += 1
+                except FileNotFoundError:  # it was being written when it was listed
+                    continue
+                except OSError as error:
+                    raise self._translated(error, name) from error
+            self._remove_empty(PurePosixPath(day))
+        return removed
+
+    def _remove_empty(self, day: PurePosixPath) -> None:
+        """Remove the day's folder, its month's and its year's, as far as they are empty."""
+        for folder in (day, *day.parents[:-1]):
+            try:
+                (self.folder / folder).rmdir()
+            except OSError:  # holds something, or is gone: both are fine
+                return
+
+    def free_bytes(self) -> int:
+        """Return the bytes that may still be written. Raises ``StorageError``."""
+        try:
+            return self._measure(self.folder)
+        except OSError as error:
+            raise self._translated(error, self.folder.name) from error
+
+    def _translated(self, error: OSError, path: str) -> StorageError:
+        if error.errno in _FULL:
+            return StorageError("disk_full", path=path)
+        if error.errno in _READ_ONLY:
+            return StorageError("read_only", path=path)
+        return StorageError("storage_failed", path=path, reason=error.strerror or type(error).__name__)
+
+
+def _write_durably(path: Path, head: bytes, rest: memoryview) -> None:
+    """Write a new file and wait until its bytes are on the disk. Raises ``OSError``."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        for part in (memoryview(head), rest):
+            left = part
+            while left:
+                left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -35,8 +35,8 @@ def main() -> int:
     home = HomeAssistant(folders, wanted.port)
     home.prepare()
     photos = _photos(folders)
-    # SIGTERM ends it like Ctrl-C, so that Home Assistant is never left behind
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    for stop in (signal.SIGINT, signal.SIGTERM):  # both, and also where a shell started it in the background, which ignores Ctrl-C
+        signal.signal(stop, signal.default_int_handler)
     began = time.monotonic()
     print("develop: starting Home Assistant", flush=True)
     home.start()

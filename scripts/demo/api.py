@@ -154,7 +154,7 @@ async def _answering(session: aiohttp.ClientSession, url: str, alive: Callable[[
         if not alive():
             raise ApiError("Home Assistant ended while it started")
         try:
-            async with session.get(f"{url}/auth/providers") as response:
+            async with session.get(f"{url}/manifest.json") as response:
                 return response.ok
         except aiohttp.ClientError, TimeoutError:
             return False

@@ -235,7 +235,7 @@ def _when(fields: _Fields) -> When:
             return BetweenEvents(start, end, start_offset, end_offset)
         case Kind.TIME_OF_DAY:
             return TimeOfDay(fields.clock("start"), fields.clock("end"))
-        case Kind.ALWAYS:
+        case _:
             return Always()
 
 

@@ -19,7 +19,9 @@ GateOpen = Callable[[Schedule], bool]
 SEARCH = timedelta(days=400)
 """How far ahead a next window is looked for: more than a year, as some come once a year only."""
 
-_STRETCH = timedelta(days=4)
+_STRETCH = timedelta(days=1)
+"""Windows are computed for so much time at once: little enough that the event loop does not stall."""
+
 _KEPT = timedelta(days=1)
 _RESOLUTION = timedelta(microseconds=1)
 

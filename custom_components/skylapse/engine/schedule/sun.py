@@ -153,27 +153,30 @@ def _midnight_s(longitude_deg: float, ordinal: int) -> int:
     return _epoch_s(sun.midnight(Observer(0.0, longitude_deg), date.fromordinal(ordinal)))
 
 
-@lru_cache(maxsize=2048)
-def _spells(latitude_deg: float, longitude_deg: float, min_deg: float, max_deg: float, ordinal: int) -> tuple[tuple[int, int], ...]:
-    """Return when the sun is in a band from a date's solar midnight until the next one, in seconds since 1970, [begin, until)."""
-    lowest, highest = _reach(latitude_deg, ordinal)
-    if min_deg > highest + _REACH_MARGIN_DEG or max_deg < lowest - _REACH_MARGIN_DEG:
-        return ()
-    observer = Observer(latitude_deg, longitude_deg)
-
-    def elevation(epoch_s: int) -> float:
-        return float(sun.elevation(observer, _instant(epoch_s)))
+@lru_cache(maxsize=512)
+def _turns(latitude_deg: float, longitude_deg: float, ordinal: int) -> tuple[int, ...]:
+    """Return the seconds between which the sun goes one way: a date's solar midnight, lowest and highest sun, the next midnight."""
+    elevation = _elevation_at(latitude_deg, longitude_deg)
 
     def lowest_at(midnight_s: int) -> int:
         return _first(midnight_s - _TURN_S, midnight_s + _TURN_S, lambda at: elevation(at + 1) > elevation(at))
 
     begin, until = _midnight_s(longitude_deg, ordinal), _midnight_s(longitude_deg, ordinal + 1)
     noon_s = _noon_s(longitude_deg, ordinal)
-    top = _first(noon_s - _TURN_S, noon_s + _TURN_S, lambda at: elevation(at + 1) < elevation(at))
-    turns = [begin, *(at for at in (lowest_at(begin), top, lowest_at(until)) if begin < at < until), until]
+    highest = _first(noon_s - _TURN_S, noon_s + _TURN_S, lambda at: elevation(at + 1) < elevation(at))
+    return begin, *(at for at in (lowest_at(begin), highest, lowest_at(until)) if begin < at < until), until
+
+
+@lru_cache(maxsize=4096)
+def _spells(latitude_deg: float, longitude_deg: float, min_deg: float, max_deg: float, ordinal: int) -> tuple[tuple[int, int], ...]:
+    """Return when the sun is in a band from a date's solar midnight until the next one, in seconds since 1970, [begin, until)."""
+    lowest, highest = _reach(latitude_deg, ordinal)
+    if min_deg > highest + _REACH_MARGIN_DEG or max_deg < lowest - _REACH_MARGIN_DEG:
+        return ()
+    elevation = _elevation_at(latitude_deg, longitude_deg)
     spells: list[tuple[int, int]] = []
-    for a, b in pairwise(turns):
-        # Between two turns the sun goes one way, so that each edge of the band is passed at most once.
+    for a, b in pairwise(_turns(latitude_deg, longitude_deg, ordinal)):
+        # The sun goes one way here, so that each edge of the band is passed at most once.
         if elevation(a) < elevation(b):
             enter = _first(a, b, lambda at: elevation(at) >= min_deg)
             leave = _first(a, b, lambda at: elevation(at) > max_deg)
@@ -187,6 +190,12 @@ def _spells(latitude_deg: float, longitude_deg: float, min_deg: float, max_deg: 
         else:
             spells.append((enter, leave))
     return tuple(spells)
+
+
+def _elevation_at(latitude_deg: float, longitude_deg: float) -> Callable[[int], float]:
+    """Return the sun's elevation as a function of seconds since 1970. The observer's height does not matter to it."""
+    observer = Observer(latitude_deg, longitude_deg)
+    return lambda epoch_s: float(sun.elevation(observer, _instant(epoch_s)))
 
 
 def _first(begin: int, until: int, passed: Callable[[int], bool]) -> int:

@@ -22,7 +22,7 @@ def windows(schedule: Schedule, site: Site, start: datetime, end: datetime) -> l
     They do not depend on the range asked for: a window is the same in every range that it overlaps.
     Weekdays are those of the civil day, in the site's zone, on which a window starts.
     """
-    spans = [*_spans(schedule.when, site, start - _DAY, end + _DAY), (datetime.max.replace(tzinfo=UTC),) * 2]
+    spans = [*_spans(schedule.when, site, start, end), (datetime.max.replace(tzinfo=UTC),) * 2]
     return [
         Window(begin, until, schedule.schedule_id)
         # Where two would overlap (24 h around a sunrise that comes earlier each day), the later one begins on time.
@@ -32,14 +32,14 @@ def windows(schedule: Schedule, site: Site, start: datetime, end: datetime) -> l
 
 
 def _spans(when: When, site: Site, start: datetime, end: datetime) -> list[Span]:
-    """Return the spans that overlap [start, end), sorted, all weekdays."""
+    """Return the spans that overlap [start, end), sorted, all weekdays, and at least their neighbours if those may overlap them."""
     match when:
         case AroundEvent(event, before, after):
-            return [(at - before, at + after) for at in event_times(site, event, start - after, end + before)]
+            return [(at - before, at + after) for at in event_times(site, event, start - after - _DAY, end + before + _DAY)]
         case ElevationBand(min_deg, max_deg, direction):
             return elevation_windows(site, min_deg, max_deg, direction, start, end)
         case BetweenEvents():
-            return _between(when, site, start, end)
+            return _between(when, site, start - _DAY, end + _DAY)
         case TimeOfDay(begin, until):
             return _civil(begin, until, site.timezone, start, end)
         case _:

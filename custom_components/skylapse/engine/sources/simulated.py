@@ -153,4 +153,4 @@ class SimulatedSource(FrameSource):
 def _check_range(key: str, value: float | None, allowed: tuple[float, float]) -> None:
     """Raise ``SourceError`` when the value is given and outside of what the camera takes."""
     if value is not None and not allowed[0] <= value <= allowed[1]:
-        raise SourceError(key, value=f"{value:g}", minimum=f"{allowed[0]:g}", maximum=f"{allowed[1]:g}")
+        raise SourceError(key, value=f"{value:.10g}", minimum=f"{allowed[0]:.10g}", maximum=f"{allowed[1]:.10g}")

@@ -22,7 +22,7 @@ from .sky_palette import Colour, Palette, code, mix, palette_at
 _GRID: Final = (96, 48)
 _SUN_PATCH_DEG: Final = 7.0
 _SUN_PATCH_CELLS: Final = 42
-_MILKY_WAY: Final[Colour] = (0.062, 0.056, 0.058)
+_MILKY_WAY: Final[Colour] = (0.048, 0.046, 0.054)
 """Linear light at its brightest at 20 s and gain 15."""
 _WATER: Final = (0.42, 0.78)
 """How much light the water mirrors at the near shore and at the far one."""

@@ -80,9 +80,10 @@ def _seen(sheet: tuple[Image.Image, Image.Image], view: View, size: tuple[int, i
                     round(size[0] * (column + 1) / _MESH_COLUMNS),
                     rows[band],
                 )
-                mesh.append((box, tuple(value for x, y in corners for value in (x - first_x, y - first_y))))
+                if box[0] < box[2] and box[1] < box[3]:  # not so in tiny pictures
+                    mesh.append((box, tuple(value for x, y in corners for value in (x - first_x, y - first_y))))
         layer = tile.transform(size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
-        border = rows[bands.index(_COARSE_DEG)]
+        border = max(0, round((view.horizon_px - _COARSE_DEG * view.scale) / shrink))
         box = (0, border, size[0], size[1]) if coarse else (0, 0, size[0], border)
         seen.paste(layer.crop(box), box[:2])
     return seen

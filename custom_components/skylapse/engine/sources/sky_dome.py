@@ -12,7 +12,8 @@ _QUARTER: Final = 4
 """Cells per degree of the table of the light around the sun."""
 _SUN_RADIUS_DEG: Final = 0.55
 """Twice the real one: a lens makes it bigger."""
-_SUN_LIGHT: Final = 30.0
+_SUN_LIGHT: Final = (25.0, 15.0)
+"""Its light when it rises, and the height in degrees up to which that grows tenfold every 10°: the air reddens and dims it."""
 _ARCH: Final = (38.0, 5.5)
 """Degrees along the horizon and upwards in which the glow of a low sun fades."""
 
@@ -37,6 +38,7 @@ def dome(
         columns.append((cosine * sun_level, ((1 + cosine) / 2) ** 1.4, palette.glow_horizon * math.exp(-((away / _ARCH[0]) ** 2))))
     red, green, blue = palette.glow
     near = palette.glow_near
+    sun = near * _SUN_LIGHT[0] * 10 ** (min(max(sun_deg[1], 0.0), _SUN_LIGHT[1]) / 10)
     light: list[Colour] = []
     for height, there, here in zip(heights_deg, sunward, opposite, strict=True):
         up, level = sun_up * math.sin(math.radians(height)), math.cos(math.radians(height))
@@ -45,7 +47,7 @@ def dome(
             distance = math.degrees(math.acos(min(max(up + level * cosine, -1.0), 1.0)))
             glow = arch * arch_there + near * _HALO[int(distance * _QUARTER)]
             if with_sun and distance < 2 * _SUN_RADIUS_DEG:
-                glow += near * _SUN_LIGHT * min(1.0, 2 - distance / _SUN_RADIUS_DEG) ** 2
+                glow += sun * min(1.0, 2 - distance / _SUN_RADIUS_DEG) ** 2
             light.append(
                 (
                     here[0] + (there[0] - here[0]) * share + glow * red,

@@ -130,15 +130,15 @@ def shore(seed: int, width_px: int, height_px: int, scale: float) -> tuple[Image
     draw.polygon([(0, tall), *enumerate(ground), (wide, tall)], fill=255)
     spots = [chance.betavariate(1.0, 3.2) * 0.42 for _ in range(26)] + [1 - chance.betavariate(1.0, 3.0) * 0.16 for _ in range(7)]
     for inward in spots:
-        x = (inward if left else 1 - inward) * wide
+        trunk = (inward if left else 1 - inward) * wide
         size = chance.uniform(3.5, 9.5) * (1.15 - inward if inward < 0.5 else 0.55) * scale * _FINE
-        _pine(draw, chance, x, ground[min(max(int(x), 0), wide - 1)] + 0.5 * scale * _FINE, size)
+        _pine(draw, chance, trunk, ground[min(max(int(trunk), 0), wide - 1)] + 0.5 * scale * _FINE, size)
     return mask.reduce(_FINE), top
 
 
 def _pine(draw: ImageDraw.ImageDraw, chance: Random, x: float, foot: float, size: float) -> None:
     """Draw one conifer: a trunk and drooping whorls of branches, wider towards the foot."""
-    draw.rectangle((x - size * 0.012, foot - size, x + size * 0.012, foot), fill=255)
+    draw.polygon([(x - size * 0.014, foot), (x, foot - size * 1.03), (x + size * 0.014, foot)], fill=255)
     whorls = 15
     slim = chance.uniform(0.13, 0.19)
     for whorl in range(whorls):

@@ -1,11 +1,11 @@
 """The catalogue: the one place that knows every frame, session and upload of a camera."""
 
-from .catalogue_frames import FramesPart
 from .catalogue_queue import QueuePart
 from .catalogue_sessions import SessionsPart
+from .catalogue_upkeep import UpkeepPart
 
 
-class Catalogue(FramesPart, QueuePart, SessionsPart):
+class Catalogue(UpkeepPart, QueuePart, SessionsPart):
     """What was photographed and where it is, in one SQLite file (``Database`` tells how, the parts tell what).
 
     All methods are coroutines; each is one transaction in the catalogue's own thread, in the order of the calls, and what

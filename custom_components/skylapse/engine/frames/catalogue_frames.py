@@ -1,9 +1,6 @@
-"""The catalogue's frames: adding, finding, deleting, missing."""
+"""The catalogue's frames: adding and finding them."""
 
-# ruff: noqa: S608  - only constants of this file are joined into statements; every value is a parameter
-
-from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 import json
 import sqlite3
 from typing import Any, Final
@@ -15,14 +12,12 @@ from .database import Database
 from .instants import from_us, to_us
 from .records import FrameDetails, FrameRecord, StoredFile
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "f.frame_id, f.relative_path, f.size_bytes, f.sha256, f.taken_at, f.duration_ms, c.camera, c.manufacturer, c.model, f.exposure_us, f.gain,"
     " f.lux, f.colour_temperature_k, f.sun_elevation_deg, f.sun_azimuth_deg, f.latitude_deg, f.longitude_deg, f.altitude_m, f.schedules"
 )
-_FROM: Final = "FROM frames f JOIN cameras c USING (camera_id)"
-_LIVE: Final = "f.deleted_at IS NULL AND f.missing_at IS NULL"
-_PAGE: Final = 2000
-"""Rows that one job of a long search looks at, so that a frame to add never waits long behind it."""
+FROM: Final = "FROM frames f JOIN cameras c USING (camera_id)"
+LIVE: Final = "f.deleted_at IS NULL AND f.missing_at IS NULL"
 
 
 class FramesPart(Database):
@@ -64,121 +59,28 @@ class FramesPart(Database):
     async def recent_frames(self, limit: int, session_id: int | None = None) -> list[FrameRecord]:
         """Return the live frames added last, newest first; of one session if given."""
         if session_id is None:
-            return await self._frames(f"{_FROM} WHERE {_LIVE} ORDER BY f.frame_id DESC LIMIT ?", (limit,))
-        source = f"FROM session_frames s JOIN frames f USING (frame_id) JOIN cameras c USING (camera_id) WHERE s.session_id = ? AND {_LIVE}"
+            return await self._frames(f"{FROM} WHERE {LIVE} ORDER BY f.frame_id DESC LIMIT ?", (limit,))
+        source = f"FROM session_frames s JOIN frames f USING (frame_id) JOIN cameras c USING (camera_id) WHERE s.session_id = ? AND {LIVE}"
         return await self._frames(f"{source} ORDER BY s.frame_id DESC LIMIT ?", (session_id, limit))
 
     async def frame_by_path(self, relative_path: str) -> FrameRecord | None:
         """Return the frame of that path, also if it was deleted or is missing."""
-        frames = await self._frames(f"{_FROM} WHERE f.relative_path = ?", (relative_path,))
+        frames = await self._frames(f"{FROM} WHERE f.relative_path = ?", (relative_path,))
         return frames[0] if frames else None
 
     async def frames_page(self, after_frame_id: int, limit: int) -> list[FrameRecord]:
         """Return the next live frames in the order they were added; begin with 0, go on with the last one's id."""
-        return await self._frames(f"{_FROM} WHERE f.frame_id > ? AND {_LIVE} ORDER BY f.frame_id LIMIT ?", (after_frame_id, limit))
-
-    async def missing_frames(self, limit: int) -> list[FrameRecord]:
-        """Return frames whose file vanished unproven, those found missing first coming first."""
-        return await self._frames(f"{_FROM} WHERE f.missing_at IS NOT NULL ORDER BY f.missing_at, f.frame_id LIMIT ?", (limit,))
-
-    async def missing_count(self) -> int:
-        """Return how many frames vanished unproven."""
-        return await self._read(lambda connection: int(connection.execute("SELECT missing FROM totals").fetchone()[0]))
+        return await self._frames(f"{FROM} WHERE f.frame_id > ? AND {LIVE} ORDER BY f.frame_id LIMIT ?", (after_frame_id, limit))
 
     async def storage_used(self) -> int:
         """Return the bytes of all live frames."""
         return await self._read(lambda connection: int(connection.execute("SELECT stored_bytes FROM totals").fetchone()[0]))
 
-    async def deletable(
-        self,
-        required: Collection[str],
-        *,
-        older_than: datetime | None,
-        limit: int,
-        allow_unproven: bool = False,
-    ) -> list[FrameRecord]:
-        """Return live frames that may be deleted, oldest first.
-
-        Only those whose very bytes every required destination has proven; with ``allow_unproven`` all. Without a required
-        destination nothing is proven, so nothing is returned.
-        """
-        if not allow_unproven and not required:
-            return []
-        proven = "" if allow_unproven else _proven_at(len(set(required)))
-        names = () if allow_unproven else tuple(sorted(set(required)))
-        sql = (
-            f"SELECT {_COLUMNS}, {proven or 'TRUE'} {_FROM} WHERE {_LIVE} AND (f.taken_at, f.frame_id) > (?, ?) AND f.taken_at < ?"
-            f" ORDER BY f.taken_at, f.frame_id LIMIT {_PAGE}"
-        )
-        before = to_us(older_than) if older_than is not None else 1 << 62
-        place = (-(1 << 62), 0)
-        found: list[FrameRecord] = []
-        while len(found) < limit:
-            rows = await self._read(_query(sql, (*names, *place, before)))
-            found += [_frame(row) for row in rows if row[-1]]
-            if len(rows) < _PAGE:
-                break
-            place = rows[-1][4], rows[-1][0]
-        return found[:limit]
-
-    async def mark_deleting(self, frame_ids: Sequence[int]) -> None:
-        """Note that the files are about to be deleted on purpose: one that is then gone is no loss."""
-        now = to_us(self._clock.now())
-        await self._write(_for_each("UPDATE frames SET deleting_at = ? WHERE frame_id = ?", [(now, frame) for frame in frame_ids]))
-
-    async def remove_frames(self, frame_ids: Sequence[int]) -> None:
-        """Note that the files were deleted. The rows and their proofs stay; uploads that had not ended are dropped with the file."""
-        now = to_us(self._clock.now())
-
-        def work(connection: sqlite3.Connection) -> None:
-            _for_each(
-                "UPDATE frames SET deleted_at = ?, deleting_at = NULL, missing_at = NULL WHERE frame_id = ?",
-                [(now, frame) for frame in frame_ids],
-            )(connection)
-            _for_each("DELETE FROM uploads WHERE frame_id = ? AND state < 4", [(frame,) for frame in frame_ids])(connection)
-
-        await self._write(work)
-
-    async def mark_missing(self, frame_ids: Sequence[int]) -> None:
-        """Note that the files vanished although not every required destination had proven them."""
-        now = to_us(self._clock.now())
-        await self._write(_for_each("UPDATE frames SET missing_at = ? WHERE frame_id = ?", [(now, frame) for frame in frame_ids]))
-
-    async def mark_present(self, frame_ids: Sequence[int], *, destinations: Sequence[str] = (), remote_prefix: str) -> None:
-        """Note that the files of missing or deleted frames are there again, and queue them where they have no row."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            for frame_id in frame_ids:
-                connection.execute(
-                    "UPDATE frames SET deleted_at = NULL, missing_at = NULL, deleting_at = NULL WHERE frame_id = ?", (frame_id,)
-                )
-                frame = _frame(connection.execute(f"SELECT {_COLUMNS} {_FROM} WHERE frame_id = ?", (frame_id,)).fetchone())
-                for destination_id in destinations:
-                    enqueue_frame(
-                        connection, destination_id, remote_prefix, frame_id, frame.file, frame.details.taken_at, self._clock.now()
-                    )
-
-        await self._write(work)
-
-    async def forget_missing(self) -> int:
-        """Take missing frames for deleted, after a person has been told; return how many there were."""
-        count = 0
-        while frames := await self.missing_frames(_PAGE):
-            await self.remove_frames([frame.frame_id for frame in frames])
-            count += len(frames)
-        return count
-
     async def _frames(self, source: str, parameters: tuple[object, ...]) -> list[FrameRecord]:
-        return [_frame(row) for row in await self._read(_query(f"SELECT {_COLUMNS} {source}", parameters))]
+        return [frame_of(row) for row in await self._rows(f"SELECT {COLUMNS} {source}", parameters)]
 
-
-def _proven_at(destinations: int) -> str:
-    """Return the SQL that tells whether so many destinations hold a proof of exactly the frame's bytes."""
-    names = ", ".join("?" * destinations)
-    return (
-        "(SELECT count(*) FROM uploads u JOIN destinations d USING (destination_key) WHERE u.frame_id = f.frame_id AND u.state = 4"
-        f" AND u.sha256 = f.sha256 AND d.destination_id IN ({names})) = {destinations}"
-    )
+    async def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        return await self._read(lambda connection: connection.execute(sql, parameters).fetchall())
 
 
 def _insert(connection: sqlite3.Connection, file: StoredFile, details: FrameDetails) -> int:
@@ -216,7 +118,8 @@ def _insert(connection: sqlite3.Connection, file: StoredFile, details: FrameDeta
     return int(cursor.lastrowid or 0)
 
 
-def _frame(row: tuple[Any, ...]) -> FrameRecord:
+def frame_of(row: tuple[Any, ...]) -> FrameRecord:
+    """Return the frame of a row of ``COLUMNS``."""
     (frame_id, path, size, sha256, taken_at, duration, camera, manufacturer, model, exposure, gain, lux, kelvin) = row[:13]
     elevation, azimuth, latitude, longitude, altitude, schedules = row[13:19]
     details = FrameDetails(
@@ -237,14 +140,3 @@ def _frame(row: tuple[Any, ...]) -> FrameRecord:
         schedules=tuple(json.loads(schedules)),
     )
     return FrameRecord(frame_id, StoredFile(path, size, sha256.hex()), details)
-
-
-def _query(sql: str, parameters: Sequence[object]) -> Callable[[sqlite3.Connection], list[tuple[Any, ...]]]:
-    return lambda connection: connection.execute(sql, parameters).fetchall()
-
-
-def _for_each(sql: str, rows: Sequence[tuple[object, ...]]) -> Callable[[sqlite3.Connection], None]:
-    def work(connection: sqlite3.Connection) -> None:
-        connection.executemany(sql, rows)
-
-    return work

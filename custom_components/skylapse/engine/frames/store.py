@@ -13,11 +13,13 @@ from typing import Final
 from ..errors import StorageError
 from .durable import make_folder, sync_folder
 from .exif import splice_head
+from .folder import DayListing, days, list_day
 from .naming import PARTIAL, relative_path
 from .records import FrameDetails, StoredFile
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_STRIDE: Final = 512 * 1024
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 """How file systems without hard links (FAT, some network shares) refuse one."""
 
@@ -166,6 +168,20 @@ class FrameStore:
             except OSError:  # holds something, or is gone: both are fine
                 return
 
+    def days(self) -> list[str]:
+        """Return the days (``YYYY/MM/DD``) that have a folder, in order. Raises ``StorageError``."""
+        try:
+            return days(self.folder)
+        except OSError as error:
+            raise self._translated(error, self.folder.name) from error
+
+    def list_day(self, day: str) -> DayListing:
+        """Return what lies in a day's folder. Raises ``StorageError``."""
+        try:
+            return list_day(self.folder, day, self.slug)
+        except OSError as error:
+            raise self._translated(error, day) from error
+
     def free_bytes(self) -> int:
         """Return the bytes that may still be written. Raises ``StorageError``."""
         try:
@@ -185,10 +201,14 @@ def _write_durably(path: Path, head: bytes, rest: memoryview) -> None:
     """Write a new file and wait until its bytes are on the disk. Raises ``OSError``."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
+        start = 0
         for part in (memoryview(head), rest):
             left = part
             while left:
-                left = left[os.write(descriptor, left) :]
+                written = os.write(descriptor, left[:_STRIDE])
+                # Of bytes not on the disk yet this only begins their way there, while the next ones are copied: the fsync finds less to do
+                os.posix_fadvise(descriptor, start, written, os.POSIX_FADV_DONTNEED)
+                left, start = left[written:], start + written
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,0 +1,201 @@
+"""The catalogue's upkeep: which frames may be deleted, which are gone, and what a day's folder should hold."""
+
+# ruff: noqa: S608  - only constants of this file are joined into statements; every value is a parameter
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+import sqlite3
+from typing import Final
+
+from .catalogue_frames import COLUMNS, FROM, LIVE, FramesPart, frame_of
+from .catalogue_queue import enqueue_frame
+from .instants import to_us
+from .records import FrameRecord
+
+_PAGE: Final = 2000
+"""Rows that one job of a long search looks at, so that a frame to add never waits long behind it."""
+
+
+class Whereabouts(StrEnum):
+    """Where a catalogued frame's file should be."""
+
+    LIVE = "live"
+    """In the folder."""
+    DELETING = "deleting"
+    """In the folder, or deleted on purpose just before a crash."""
+    DELETED = "deleted"
+    """Deleted on purpose."""
+    MISSING = "missing"
+    """It vanished unproven, and that was noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the catalogue knows of one file of a day."""
+
+    frame_id: int
+    size_bytes: int
+    whereabouts: Whereabouts
+
+
+class UpkeepPart(FramesPart):
+    """Deleting frames, missing them, finding them again."""
+
+    async def deletable(
+        self,
+        required: Collection[str],
+        *,
+        older_than: datetime | None,
+        limit: int,
+        allow_unproven: bool = False,
+        after: FrameRecord | None = None,
+    ) -> list[FrameRecord]:
+        """Return live frames that may be deleted, oldest first; those behind ``after`` if given.
+
+        Only those whose very bytes every required destination has proven; with ``allow_unproven`` all. Without a required
+        destination nothing is proven, so nothing is returned.
+        """
+        if not allow_unproven and not required:
+            return []
+        names = () if allow_unproven else tuple(sorted(set(required)))
+        sql = (
+            f"SELECT {COLUMNS}, {_proven_at(len(names))} {FROM} WHERE {LIVE} AND (f.taken_at, f.frame_id) > (?, ?) AND f.taken_at < ?"
+            f" ORDER BY f.taken_at, f.frame_id LIMIT {_PAGE}"
+        )
+        before = _EVER if older_than is None else to_us(older_than)
+        place = (-_EVER, 0) if after is None else (to_us(after.details.taken_at), after.frame_id)
+        found: list[FrameRecord] = []
+        while len(found) < limit:
+            rows = await self._rows(sql, (*names, *place, before))
+            found += [frame_of(row) for row in rows if row[-1]]
+            if len(rows) < _PAGE:
+                break
+            place = rows[-1][4], rows[-1][0]
+        return found[:limit]
+
+    async def mark_deleting(self, frame_ids: Sequence[int]) -> None:
+        """Note that the files are about to be deleted on purpose: one that is then gone is no loss."""
+        rows = [(to_us(self._clock.now()), frame) for frame in frame_ids]
+        sql = "UPDATE frames SET deleting_at = ? WHERE frame_id = ?"
+        await self._write(lambda connection: connection.executemany(sql, rows).rowcount)
+
+    async def remove_frames(self, frame_ids: Sequence[int]) -> None:
+        """Note that the files were deleted. The rows and their proofs stay; uploads that had not ended are dropped with the file."""
+        now = to_us(self._clock.now())
+        await self._write(lambda connection: _remove(connection, frame_ids, now))
+
+    async def mark_missing(self, frame_ids: Sequence[int]) -> None:
+        """Note that the files vanished although not every required destination had proven them."""
+        now = to_us(self._clock.now())
+        await self._write(lambda connection: _miss(connection, frame_ids, now))
+
+    async def settle_vanished(self, frame_ids: Sequence[int], required: Collection[str]) -> tuple[list[int], list[int]]:
+        """Judge live frames whose file is gone: return those taken for deleted and those noted as missing.
+
+        Deleted is what was about to be, or what every required destination has proven; with no required destination nothing is proven.
+        """
+        names = tuple(sorted(set(required)))
+        proven = f"{bool(names)} AND {_proven_at(len(names))}"
+        sql = f"SELECT f.deleting_at IS NOT NULL OR ({proven}) FROM frames f WHERE f.frame_id = ? AND {LIVE}"
+        now = to_us(self._clock.now())
+
+        def work(connection: sqlite3.Connection) -> tuple[list[int], list[int]]:
+            removed: list[int] = []
+            missing: list[int] = []
+            for frame_id in frame_ids:
+                row = connection.execute(sql, (*names, frame_id)).fetchone()
+                if row is not None:  # else it was deleted while the folder was read
+                    (removed if row[0] else missing).append(frame_id)
+            _remove(connection, removed, now)
+            _miss(connection, missing, now)
+            return removed, missing
+
+        return await self._write(work)
+
+    async def mark_present(self, frame_ids: Sequence[int], *, destinations: Sequence[str] = (), remote_prefix: str) -> None:
+        """Note that the files of missing or deleted frames are there again, and queue them where they have no row."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for frame_id in frame_ids:
+                connection.execute(
+                    "UPDATE frames SET deleted_at = NULL, missing_at = NULL, deleting_at = NULL WHERE frame_id = ?", (frame_id,)
+                )
+                frame = frame_of(connection.execute(f"SELECT {COLUMNS} {FROM} WHERE f.frame_id = ?", (frame_id,)).fetchone())
+                for destination_id in destinations:
+                    enqueue_frame(
+                        connection, destination_id, remote_prefix, frame_id, frame.file, frame.details.taken_at, self._clock.now()
+                    )
+
+        await self._write(work)
+
+    async def forget_missing(self) -> int:
+        """Take missing frames for deleted, after a person has been told; return how many there were."""
+        count = 0
+        while frames := await self.missing_frames(_PAGE):
+            await self.remove_frames([frame.frame_id for frame in frames])
+            count += len(frames)
+        return count
+
+    async def missing_frames(self, limit: int) -> list[FrameRecord]:
+        """Return frames whose file vanished unproven, those found missing first coming first."""
+        return await self._frames(f"{FROM} WHERE f.missing_at IS NOT NULL ORDER BY f.missing_at, f.frame_id LIMIT ?", (limit,))
+
+    async def missing_count(self) -> int:
+        """Return how many frames vanished unproven."""
+        return await self._read(lambda connection: int(connection.execute("SELECT missing FROM totals").fetchone()[0]))
+
+    async def live_days(self) -> list[str]:
+        """Return the days (``YYYY/MM/DD``) of live frames, and maybe some since the first of them without; in order."""
+        oldest = f"SELECT relative_path {FROM} WHERE {LIVE} ORDER BY f.taken_at LIMIT 1"
+        following = "SELECT relative_path FROM frames WHERE relative_path >= ? ORDER BY relative_path LIMIT 1"
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            days: list[str] = []
+            row = connection.execute(oldest).fetchone()
+            while row is not None:
+                days.append(row[0].rpartition("/")[0])
+                row = connection.execute(following, (days[-1] + _AFTER_SLASH,)).fetchone()
+            return days
+
+        return await self._read(work)
+
+    async def expected_files(self, day: str) -> dict[str, Expected]:
+        """Return what the catalogue knows of the files in a day's folder, by their names there."""
+        sql = "SELECT relative_path, frame_id, size_bytes, deleting_at, deleted_at, missing_at FROM frames WHERE relative_path BETWEEN ? AND ?"
+        rows = await self._rows(sql, (f"{day}/", day + _AFTER_SLASH))
+        return {path.rpartition("/")[2]: Expected(frame_id, size, _whereabouts(*marks)) for path, frame_id, size, *marks in rows}
+
+
+_EVER: Final = 1 << 62
+"""Microseconds: further away than any instant."""
+_AFTER_SLASH: Final = "0"
+"""The character behind the slash: a day's name and this is behind all paths of the day."""
+
+
+def _proven_at(destinations: int) -> str:
+    """Return the SQL that tells whether so many destinations hold a proof of exactly the frame's bytes."""
+    names = ", ".join("?" * destinations)
+    return (
+        "(SELECT count(*) FROM uploads u JOIN destinations d USING (destination_key) WHERE u.frame_id = f.frame_id AND u.state = 4"
+        f" AND u.sha256 = f.sha256 AND d.destination_id IN ({names})) = {destinations}"
+    )
+
+
+def _remove(connection: sqlite3.Connection, frame_ids: Sequence[int], now: int) -> None:
+    rows = [(now, frame) for frame in frame_ids]
+    connection.executemany("UPDATE frames SET deleted_at = ?, deleting_at = NULL, missing_at = NULL WHERE frame_id = ?", rows)
+    connection.executemany("DELETE FROM uploads WHERE frame_id = ? AND state < 4", [(frame,) for frame in frame_ids])
+
+
+def _miss(connection: sqlite3.Connection, frame_ids: Sequence[int], now: int) -> None:
+    connection.executemany("UPDATE frames SET missing_at = ? WHERE frame_id = ?", [(now, frame) for frame in frame_ids])
+
+
+def _whereabouts(deleting_at: int | None, deleted_at: int | None, missing_at: int | None) -> Whereabouts:
+    if missing_at is not None:
+        return Whereabouts.MISSING
+    if deleted_at is not None:
+        return Whereabouts.DELETED
+    return Whereabouts.LIVE if deleting_at is None else Whereabouts.DELETING

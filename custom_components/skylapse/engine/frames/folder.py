@@ -1,0 +1,54 @@
+"""What lies in a camera's folder, day by day."""
+
+from dataclasses import dataclass, field
+import os
+from pathlib import Path
+import re
+from typing import Final
+
+from .naming import PARTIAL, parse_instant
+
+_NUMBER: Final = (re.compile(r"\d{4}", re.ASCII), re.compile(r"\d{2}", re.ASCII), re.compile(r"\d{2}", re.ASCII))
+
+
+@dataclass(frozen=True, slots=True)
+class DayListing:
+    """One day's folder."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of the camera's frames, by name."""
+    partials: list[str] = field(default_factory=list)
+    """Names of the camera's frames that were never wholly written."""
+
+
+def days(folder: Path) -> list[str]:
+    """Return the days (``YYYY/MM/DD``) that have a folder, in order. Raises ``OSError``."""
+    found = [""]
+    for pattern in _NUMBER:
+        found = [f"{above}{name}/" for above in found for name in _folders(folder / above) if pattern.fullmatch(name)]
+    return sorted(day.rstrip("/") for day in found)
+
+
+def list_day(folder: Path, day: str, slug: str) -> DayListing:
+    """Return what the camera ``slug`` has in a day's folder; nothing if there is none. Raises ``OSError``."""
+    listing = DayListing()
+    try:
+        with os.scandir(folder / day) as entries:
+            for entry in entries:
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                if parse_instant(entry.name, slug) is not None:
+                    listing.sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+                elif entry.name.endswith(PARTIAL) and parse_instant(entry.name.removesuffix(PARTIAL), slug) is not None:
+                    listing.partials.append(entry.name)
+    except FileNotFoundError, NotADirectoryError:
+        return DayListing()  # all of it was deleted meanwhile
+    return listing
+
+
+def _folders(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,157 @@
+"""Bring catalogue and folder together after a crash, a lost catalogue or somebody's hand in the folder.
+
+Day by day, so that a big archive never lies in memory; what is in order is told by name and size, and only
+what the catalogue does not know is read.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+import hashlib
+from typing import Final
+
+from ..errors import BadPicture
+from ..sources.jpeg import check_jpeg
+from . import exif
+from .catalogue import Catalogue
+from .catalogue_upkeep import Whereabouts
+from .naming import parse_instant
+from .records import FrameDetails, StoredFile
+from .store import FrameStore
+
+_MOST_NAMED: Final = 1000
+"""Paths a report names; it counts all."""
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileReport:
+    """What was found. The tuples name at most a thousand paths, the numbers count all."""
+
+    adopted: int = 0
+    """Whole frames that the catalogue did not know, now added and queued."""
+    returned: int = 0
+    """Frames noted as missing or deleted whose files are there after all."""
+    removed_partials: int = 0
+    """Half-written files, never announced, removed."""
+    removed: int = 0
+    """Frames whose files are gone, after a deletion that a crash interrupted, or proven at every required destination."""
+    missing: tuple[str, ...] = ()
+    """Frames, now and from before, whose files vanished unproven."""
+    missing_count: int = 0
+    damaged: tuple[str, ...] = ()
+    """Files that are no whole JPEG, or whose size is not the one catalogued. They are left where they are."""
+    damaged_count: int = 0
+
+
+async def reconcile(
+    store: FrameStore,
+    catalogue: Catalogue,
+    destinations: Sequence[str],
+    remote_prefix: str,
+    *,
+    required: Collection[str] = (),
+    before: datetime | None = None,
+) -> ReconcileReport:
+    """Make the catalogue tell what the folder holds; no frame's file is changed or removed.
+
+    ``destinations`` get what is adopted; ``required`` are those whose proofs let a vanished file count as deleted. Files of
+    instants from ``before`` on are left to the station that is running meanwhile. Raises ``StorageError`` or ``CatalogueError``.
+    """
+    work = _Reconciliation(store, catalogue, destinations, remote_prefix, required, before)
+    for day in sorted({*await asyncio.to_thread(store.days), *await catalogue.live_days()}):
+        await work.settle(day)
+    missing = await catalogue.missing_frames(_MOST_NAMED)
+    return ReconcileReport(
+        adopted=work.adopted,
+        returned=work.returned,
+        removed_partials=work.removed_partials,
+        removed=work.removed,
+        missing=tuple(frame.file.relative_path for frame in missing),
+        missing_count=await catalogue.missing_count(),
+        damaged=tuple(work.damaged),
+        damaged_count=work.damaged_count,
+    )
+
+
+class _Reconciliation:
+    """One run."""
+
+    def __init__(
+        self,
+        store: FrameStore,
+        catalogue: Catalogue,
+        destinations: Sequence[str],
+        remote_prefix: str,
+        required: Collection[str],
+        before: datetime | None,
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._destinations = destinations
+        self._remote_prefix = remote_prefix
+        self._required = required
+        self._before = before
+        self.adopted = 0
+        self.returned = 0
+        self.removed_partials = 0
+        self.removed = 0
+        self.damaged: list[str] = []
+        self.damaged_count = 0
+
+    async def settle(self, day: str) -> None:
+        """Bring one day together."""
+        # The catalogue first: a frame that is added meanwhile then shows as unknown, never as vanished
+        expected = await self._catalogue.expected_files(day)
+        listing = await asyncio.to_thread(self._store.list_day, day)
+        if listing.partials:
+            self.removed_partials += await asyncio.to_thread(self._store.remove_partials, day, listing.partials)
+        present: list[int] = []
+        for name, size in sorted(listing.sizes.items()):
+            known = expected.get(name)
+            if known is None:
+                await self._adopt(f"{day}/{name}", name)
+            elif known.size_bytes != size:
+                self._damaged(f"{day}/{name}")
+            elif known.whereabouts is not Whereabouts.LIVE:
+                present.append(known.frame_id)
+                self.returned += known.whereabouts is not Whereabouts.DELETING
+        vanished = [
+            known.frame_id
+            for name, known in expected.items()
+            if name not in listing.sizes and known.whereabouts in (Whereabouts.LIVE, Whereabouts.DELETING)
+        ]
+        for start in range(0, len(present), _BATCH):
+            batch = present[start : start + _BATCH]
+            await self._catalogue.mark_present(batch, destinations=self._destinations, remote_prefix=self._remote_prefix)
+        for start in range(0, len(vanished), _BATCH):
+            removed, _ = await self._catalogue.settle_vanished(vanished[start : start + _BATCH], self._required)
+            self.removed += len(removed)
+
+    async def _adopt(self, path: str, name: str) -> None:
+        """Add a frame that the catalogue does not know, if it is whole."""
+        at = parse_instant(name)
+        if at is None or (self._before is not None and at >= self._before):
+            return
+        jpeg = await self._store.read(path)
+        if jpeg is None:  # deleted since it was listed
+            return
+        try:
+            file, details = await asyncio.to_thread(_examine, path, jpeg, at, self._store.slug)
+        except BadPicture:
+            self._damaged(path)
+            return
+        await self._catalogue.add_frame(file, details, destinations=self._destinations, remote_prefix=self._remote_prefix)
+        self.adopted += 1
+
+    def _damaged(self, path: str) -> None:
+        self.damaged_count += 1
+        if len(self.damaged) < _MOST_NAMED:
+            self.damaged.append(path)
+
+
+def _examine(path: str, jpeg: bytes, at: datetime, camera: str) -> tuple[StoredFile, FrameDetails]:
+    """Return file and details of a whole frame. Raises ``BadPicture``."""
+    check_jpeg(jpeg)
+    return StoredFile(path, len(jpeg), hashlib.sha256(jpeg).hexdigest()), exif.read(jpeg, taken_at=at, camera=camera)

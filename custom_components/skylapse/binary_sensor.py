@@ -147,6 +147,6 @@ class ConnectivitySensor(DestinationEntity, BinarySensorEntity):
         if destination is None or not destination.error_key:
             return None
         return {
-            "error": describe(self.hass, destination.error_key, {"name": destination.name, **destination.error_placeholders}),
+            "error": describe(self.hass, destination.error_key, destination.error_placeholders),
             "next_try": destination.next_try_at,
         }

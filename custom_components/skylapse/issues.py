@@ -40,7 +40,7 @@ class Finding:
 
 def findings(hass: HomeAssistant, status: StationStatus) -> Iterator[Finding]:
     """Yield all that is wrong at this status."""
-    error = describe(hass, status.last_error_key, status.last_error_placeholders) if status.last_error_key else "-"
+    error = _words(hass, status.last_error_key, status.last_error_placeholders)
     free = "?" if status.storage_free_bytes is None else f"{status.storage_free_bytes / _GIGABYTE:.1f}"
     texts: dict[Problem, dict[str, str]] = {
         Problem.CAPTURE_FAILING: {"error": error, "count": str(status.consecutive_failures)},
@@ -54,13 +54,12 @@ def findings(hass: HomeAssistant, status: StationStatus) -> Iterator[Finding]:
             yield Finding(problem, placeholders=placeholders)
     for destination in status.destinations:
         if destination.available is False:
-            key = destination.error_key or "destination_failed"
             yield Finding(
                 Problem.DESTINATION_UNAVAILABLE,
                 destination.destination_id,
                 {
                     "destination": destination.name,
-                    "error": describe(hass, key, {"name": destination.name, **destination.error_placeholders}),
+                    "error": _words(hass, destination.error_key, destination.error_placeholders),
                     "queued": str(destination.queue.queued),
                 },
             )
@@ -122,6 +121,11 @@ class ProblemReporter:
             translation_key=finding.problem,
             translation_placeholders={"camera": self._entry.title, **finding.placeholders},
         )
+
+
+def _words(hass: HomeAssistant, key: str | None, placeholders: Mapping[str, str]) -> str:
+    """Return an error in words; a dash where the status names none."""
+    return describe(hass, key, placeholders) if key else "-"
 
 
 def _details(finding: Finding) -> str:

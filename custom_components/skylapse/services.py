@@ -128,7 +128,7 @@ async def _upload(call: ServiceCall) -> ServiceResponse:
             translation_placeholders={
                 "verified": str(verified),
                 "total": str(len(uploads)),
-                "error": next((error for upload in uploads if (error := _error(call.hass, entry, upload))), "-"),
+                "error": next((error for upload in uploads if (error := _error(call.hass, upload))), "-"),
             },
         )
     return {
@@ -155,7 +155,11 @@ async def _verify(call: ServiceCall) -> ServiceResponse:
         raise HomeAssistantError(
             translation_domain=DOMAIN,
             translation_key="copies_not_proven",
-            translation_placeholders={"count": str(checked - proven), "checked": str(checked)},
+            translation_placeholders={
+                "count": str(checked - proven),
+                "checked": str(checked),
+                "requeued": str(sum(report.requeued for report in reports)),
+            },
         )
     return {
         "checked": checked,
@@ -163,11 +167,13 @@ async def _verify(call: ServiceCall) -> ServiceResponse:
         "all_proven": proven == checked,
         "destinations": [
             {
-                "destination": _destination_name(entry, report.destination_id),
+                "destination": report.destination,
                 "checked": report.checked,
                 "proven": report.proven,
                 "missing": to_json(report.missing[:LISTED]),
                 "differing": to_json(report.differing[:LISTED]),
+                "lost": to_json(report.lost[:LISTED]),
+                "requeued": report.requeued,
             }
             for report in reports
         ],
@@ -234,11 +240,9 @@ def _allowed_paths(hass: HomeAssistant, texts: Sequence[str]) -> list[Path]:
     return paths
 
 
-def _error(hass: HomeAssistant, entry: SkylapseConfigEntry, upload: UploadRecord) -> str | None:
+def _error(hass: HomeAssistant, upload: UploadRecord) -> str | None:
     """Return in words why an upload is not there yet, None if nothing went wrong."""
-    if not upload.error_key:
-        return None
-    return describe(hass, upload.error_key, {"name": _destination_name(entry, upload.destination_id), **upload.error_placeholders})
+    return describe(hass, upload.error_key, upload.error_placeholders) if upload.error_key else None
 
 
 def _upload_view(hass: HomeAssistant, entry: SkylapseConfigEntry, upload: UploadRecord) -> JsonObjectType:
@@ -252,5 +256,5 @@ def _upload_view(hass: HomeAssistant, entry: SkylapseConfigEntry, upload: Upload
         "state": upload.state.value,
         "method": upload.method,
         "verified_at": to_json(upload.verified_at),
-        "error": _error(hass, entry, upload),
+        "error": _error(hass, upload),
     }

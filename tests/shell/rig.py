@@ -180,9 +180,7 @@ class MadeUpStation:
     async def wait_for(self, upload_ids: Sequence[int], timeout_s: float) -> Any:
         return self._answer("wait_for", list(upload_ids), timeout_s)
 
-    async def verify(
-        self, destination_ids: Sequence[str] | None = None, day_from: date | None = None, day_to: date | None = None
-    ) -> Any:
+    async def verify(self, destination_ids: Sequence[str] | None = None, day_from: date | None = None, day_to: date | None = None) -> Any:
         return self._answer("verify", destination_ids, day_from, day_to)
 
     async def cleanup(self, *, dry_run: bool) -> Any:
@@ -195,12 +193,12 @@ class MadeUpStation:
         return self._answer("diagnostics")
 
 
-def garden() -> MockConfigEntry:
-    """Return the entry of a camera "Garden" with one schedule and one destination."""
+def garden(title: str = "Garden", entry_id: str = "01GARDEN") -> MockConfigEntry:
+    """Return the entry of a camera with one schedule and one destination."""
     return MockConfigEntry(
         domain=DOMAIN,
-        title="Garden",
-        entry_id="01GARDEN",
+        title=title,
+        entry_id=entry_id,
         data={"source": "simulated", "slug": "garden", "seed": 7},
         options={},
         subentries_data=[

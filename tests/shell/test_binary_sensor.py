@@ -51,13 +51,14 @@ async def test_connection_tells_why_and_when_it_is_tried_next(hass: HomeAssistan
     station.tell(destinations=(replace(NAS, available=None),))
     assert hass.states.get("binary_sensor.garden_nas_connection").state == "unknown"
     station.tell(
-        destinations=(
-            replace(NAS, available=False, error_key="disk_full", error_placeholders={"path": "/mnt/nas"}, next_try_at=LATER),
-        )
+        destinations=(replace(NAS, available=False, error_key="disk_full", error_placeholders={"path": "/mnt/nas"}, next_try_at=LATER),)
     )
     state = hass.states.get("binary_sensor.garden_nas_connection")
     assert state.state == "off"
-    assert state.attributes["error"] == "The disk is full: /mnt/nas could not be written. Free space, or move the media folder to a greater disk."
+    assert (
+        state.attributes["error"]
+        == "The disk is full: /mnt/nas could not be written. Free space, or move the media folder to a greater disk."
+    )
     assert state.attributes["next_try"] == LATER
     station.tell(destinations=(NAS,))
     assert "error" not in hass.states.get("binary_sensor.garden_nas_connection").attributes

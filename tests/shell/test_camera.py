@@ -10,8 +10,8 @@ from homeassistant.components.camera import async_get_image
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from PIL import Image
-from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 import pytest
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.skylapse.camera import scaled
 from custom_components.skylapse.engine.errors import StorageError

@@ -24,7 +24,11 @@ EXAMPLES = {
     EventKind.MISSED: {"schedules": ["Sunrise"], "count": 1, "reason": "busy"},
     EventKind.VERIFIED: {"destination": "NAS", "remote_path": "a", "sha256": "ab" * 32, "method": "read_back", "frame_path": "b"},
     EventKind.UPLOAD_FAILED: {"destination": "NAS", "remote_path": "a", "error": "disk_full", "quarantined": False},
-    EventKind.SESSION_STARTED: {"schedule": "Sunrise", "window_start": "2026-11-23T05:45:01+00:00", "window_end": "2026-11-23T06:45:00+00:00"},
+    EventKind.SESSION_STARTED: {
+        "schedule": "Sunrise",
+        "window_start": "2026-11-23T05:45:01+00:00",
+        "window_end": "2026-11-23T06:45:00+00:00",
+    },
     EventKind.SESSION_ENDED: {
         "schedule": "Sunrise",
         "frames": 9,

@@ -53,7 +53,9 @@ async def test_each_sensor_shows_its_figure(hass: HomeAssistant, entity_registry
     """The states of all sensors that are on by default, and no sensor more."""
     await set_up(hass)
     assert {state.entity_id: state.state for state in states(hass, "sensor")} == SHOWN
-    registered = {entity.entity_id for entity in entity_registry.entities.values() if (entity.domain, entity.platform) == ("sensor", "skylapse")}
+    registered = {
+        entity.entity_id for entity in entity_registry.entities.values() if (entity.domain, entity.platform) == ("sensor", "skylapse")
+    }
     assert registered == set(SHOWN) | DISABLED
 
 

@@ -105,7 +105,7 @@ async def test_big_pictures_are_checked_off_the_loop(monkeypatch: pytest.MonkeyP
 
     async def noted(function: object, *args: object) -> object:
         calls.append(function)
-        return await to_thread(function, *args)  # type: ignore[arg-type]  # whatever was passed
+        return await to_thread(function, *args)
 
     monkeypatch.setattr(asyncio, "to_thread", noted)
     whole = saved("JPEG")

@@ -66,7 +66,7 @@ def render(scene: Scene, size: tuple[int, int], *, exposure_us: int, gain: float
 
     _add_land(image, view, palette, scene.seed, air, stops)
     chance = seeded(scene.seed, "read-out", scene.at.isoformat())
-    _add_water(image, view, chance, stops)
+    _add_water(image, view, chance)
     mask, top = sky_layers.shore(scene.seed, *size, view.scale)
     image.paste(_codes(palette.land, 0.45 * stops), (0, top), mask)
     return ImageChops.add(image, _noise(scene.seed, size, chance, gain), 1, -128)
@@ -121,7 +121,7 @@ def _add_land(image: Image.Image, view: View, palette: Palette, seed: int, air: 
         image.paste(tones, (0, view.horizon_px - mask.height), mask)
 
 
-def _add_water(image: Image.Image, view: View, chance: Random, stops: float) -> None:
+def _add_water(image: Image.Image, view: View, chance: Random) -> None:
     """Add the lake: what is above the horizon, upside down, darker, and broken by ripples that grow towards the camera."""
     depth = view.height_px - view.horizon_px
     mirrored = image.crop((0, max(0, view.horizon_px - 2 * depth), view.width_px, view.horizon_px))
@@ -133,13 +133,15 @@ def _add_water(image: Image.Image, view: View, chance: Random, stops: float) -> 
         wave = chance.gauss(0, 0.035 * y + 0.4)
         source = min(max(round(y + wave), 0), depth - step)
         image.paste(water.crop((0, source, view.width_px, source + step)), (0, view.horizon_px + y))
-    # a mirror image of what is far brighter than white still is white
     shares = [_WATER[1] + (_WATER[0] - _WATER[1]) * row / 31 for row in range(32)]
     shades = Image.new("L", (1, 32))
-    shades.putdata([code(min(1.0, share * max(1.0, stops / 3))) for share in shares])
+    shades.putdata([code(share) for share in shares])
     box = (0, view.horizon_px, view.width_px, view.height_px)
     shade = shades.resize((view.width_px, depth), Image.Resampling.BICUBIC)
-    image.paste(ImageChops.multiply(image.crop(box), Image.merge("RGB", (shade, shade, shade))), box)
+    bright = image.crop(box)
+    image.paste(ImageChops.multiply(bright, Image.merge("RGB", (shade, shade, shade))), box)
+    # what is far brighter than white, like the sun, still is so in the mirror
+    image.paste(bright, box, bright.convert("L").point([0] * 252 + [70, 140, 210, 240]))
 
 
 def _noise(seed: int, size: tuple[int, int], chance: Random, gain: float) -> Image.Image:

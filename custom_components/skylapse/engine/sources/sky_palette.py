@@ -26,9 +26,9 @@ _LOOKS: Final = (
     (0, "ffa850 eeb080 92b2c8 4a84b8", "8c88a0 c498a4 6e8cb0 4072a8", "ffb488 e0a49a 8a8298", "383c3a"),
     (2, "fcb060 ecba84 94b6cc 4a86ba", "b09aa0 bca4ac 7898bc 4076b0", "ffcc9c f0c0ac 9a94a4", "464838"),
     (6, "f4c284 e2c69c 90b6d4 4484bc", "bcb4b0 acb4c0 78a0c6 3e7ab6", "ffe6c4 fae0cc acaab4", "50523a"),
-    (12, "e8d2b0 ccd2d0 84b4dc 3e86c8", "c4c8cc a8c0d4 74a8d6 3a7cc2", "fff4e2 fff0e2 b4b8c2", "565a3c"),
-    (25, "dce6ec b8d6ee 74b2ea 3a84d0", "cedeea aacdea 6aa8e2 347aca", "ffffff fcfcfc bac2ce", "5a6040"),
-    (60, "d4e4f0 aed2f0 68a8e6 3076c8", "d0e2f0 a8cef0 64a4e4 2e72c6", "ffffff ffffff c0c8d4", "5e6644"),
+    (12, "e8d2b0 ccd2d0 84b4dc 3e86c8", "c4c8cc a8c0d4 74a8d6 3a7cc2", "faeeda f6eade b2b6c0", "565a3c"),
+    (25, "dce6ec b8d6ee 74b2ea 3a84d0", "cedeea aacdea 6aa8e2 347aca", "f6f6f6 f2f4f6 b8c0cc", "5a6040"),
+    (60, "d4e4f0 aed2f0 68a8e6 3076c8", "d0e2f0 a8cef0 64a4e4 2e72c6", "f8f8f8 f4f6f8 bec6d2", "5e6644"),
 )
 
 _GLOWS: Final = (

@@ -16,7 +16,7 @@ from homeassistant.config_entries import (
     OptionsFlow,
 )
 from homeassistant.const import CONF_ENTITY_ID, CONF_NAME
-from homeassistant.core import callback
+from homeassistant.core import callback, split_entity_id
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.selector import EntitySelector, EntitySelectorConfig, TextSelector
@@ -112,7 +112,9 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
             registered = er.async_get(self.hass).async_get(entity_id)
             if registered is not None:
                 entity_id = registered.entity_id
-            if registered is None and self.hass.states.get(entity_id) is None:
+            if split_entity_id(entity_id)[0] != CAMERA_DOMAIN:
+                errors[CONF_ENTITY_ID] = "entity_no_camera"
+            elif registered is None and self.hass.states.get(entity_id) is None:
                 errors[CONF_ENTITY_ID] = "entity_missing"
             elif registered is not None and registered.platform == DOMAIN:
                 errors[CONF_ENTITY_ID] = "entity_own"

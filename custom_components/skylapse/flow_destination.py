@@ -7,12 +7,13 @@ from typing import Any, Final
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigSubentry, ConfigSubentryFlow, SubentryFlowResult
 from homeassistant.const import CONF_NAME, CONF_PATH
 from homeassistant.data_entry_flow import AbortFlow
-from homeassistant.helpers.selector import BooleanSelector, TextSelector
+from homeassistant.helpers.selector import TextSelector
 import voluptuous as vol
 
 from .const import SUBENTRY_DESTINATION
 from .engine.errors import DestinationError
 from .flow_common import LONGEST_NAME, clean_name, destination_data, free_name, name_error, prepare_destination, resolve_destination, titles
+from .selectors import SwitchField
 
 CONF_REQUIRED: Final = "required"
 CONF_RENEW: Final = "renew"
@@ -82,12 +83,12 @@ class DestinationFlow(ConfigSubentryFlow):
             {
                 vol.Required(CONF_PATH): TextSelector(),
                 vol.Optional(CONF_NAME): TextSelector(),
-                vol.Required(CONF_REQUIRED, default=True): BooleanSelector(),
+                vol.Required(CONF_REQUIRED, default=True): SwitchField(),
             }
         )
         values: Mapping[str, Any] = {}
         if old is not None:
-            schema = schema.extend({vol.Required(CONF_RENEW, default=False): BooleanSelector()})
+            schema = schema.extend({vol.Required(CONF_RENEW, default=False): SwitchField()})
             values = {**old.data, CONF_NAME: old.title}
         return self.async_show_form(
             step_id="folder",

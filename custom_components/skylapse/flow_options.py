@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
 from homeassistant.data_entry_flow import section
-from homeassistant.helpers.selector import BooleanSelector
 import voluptuous as vol
 
 from .const import (
@@ -26,16 +25,16 @@ from .const import (
     OPT_WIDTH,
 )
 from .engine.sources.build import DELAY_RANGE_MS, HEIGHT_RANGE, PERCENT_RANGE, QUALITY_RANGE, WIDTH_RANGE
-from .selectors import NumberField
+from .selectors import NumberField, SwitchField
 
 SECTION_PICTURE: Final = "picture"
 SECTION_TESTS: Final = "tests"
 
 _COMMON: Final = {
-    vol.Required(OPT_EMBED_LOCATION): BooleanSelector(),
+    vol.Required(OPT_EMBED_LOCATION): SwitchField(),
     vol.Required(OPT_MIN_FREE_GB): NumberField(0.1, 1_000_000, fraction=True, unit="GB"),
     vol.Optional(OPT_MAX_DAYS): NumberField(1, 36_500, unit="d"),
-    vol.Required(OPT_DELETE_UNCOPIED): BooleanSelector(),
+    vol.Required(OPT_DELETE_UNCOPIED): SwitchField(),
     vol.Required(OPT_DEADLINE_S): NumberField(5, 600, unit="s"),
 }
 _SECTIONS: Final = {

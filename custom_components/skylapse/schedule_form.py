@@ -7,7 +7,6 @@ from homeassistant.const import CONF_NAME
 from homeassistant.data_entry_flow import Required, section
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.selector import (
-    BooleanSelector,
     EntitySelector,
     EntitySelectorConfig,
     TextSelector,
@@ -18,7 +17,7 @@ import voluptuous as vol
 
 from .engine.schedule.codec import DEFAULT_RANK, MAX_RANK, WEEKDAYS, Kind, Unavailable
 from .engine.schedule.model import Direction, SunEvent
-from .selectors import NumberField, choice, duration
+from .selectors import NumberField, SwitchField, choice, duration
 
 CONF_KIND: Final = "kind"
 SECTION_GATE: Final = "gate"
@@ -94,7 +93,7 @@ def _schema() -> vol.Schema:
     fields |= {
         vol.Required("interval"): duration(),
         vol.Required("weekdays"): choice(WEEKDAYS, "weekday", multiple=True),
-        vol.Required("exclusive"): BooleanSelector(),
+        vol.Required("exclusive"): SwitchField(),
         vol.Required("rank"): NumberField(1, MAX_RANK),
         vol.Required(SECTION_GATE): section(vol.Schema(gate), {"collapsed": True}),
     }

@@ -5,6 +5,7 @@ import math
 from typing import Any, override
 
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     DurationSelector,
     DurationSelectorConfig,
     DurationSelectorMode,
@@ -44,6 +45,17 @@ class NumberField(NumberSelector):
         if not value.is_integer():
             raise vol.Invalid("Value has to be a whole number")
         return int(value)
+
+
+class SwitchField(BooleanSelector):
+    """On or off; refuses what could only be taken for one of them."""
+
+    @override
+    def __call__(self, data: Any) -> bool:
+        """Return on or off."""
+        if not isinstance(data, bool):
+            raise vol.Invalid("Value has to be true or false")
+        return data
 
 
 def duration(*, signed: bool = False) -> DurationSelector:

@@ -13,6 +13,7 @@ from unittest.mock import patch
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
 from homeassistant.helpers import entity_registry as er
+from homeassistant.setup import async_setup_component
 from PIL import Image
 import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
@@ -331,6 +332,33 @@ async def test_the_picture_is_shown_while_the_dialog_is_open(
     await finish(hass, result)
     assert (await client.get(filled["image"])).status == HTTPStatus.NOT_FOUND
     assert (await client.get(again)).status == HTTPStatus.NOT_FOUND
+
+
+async def test_the_picture_is_signed_for_whoever_opened_the_dialog(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, hass_client_no_auth: ClientSessionGenerator, socket_enabled: None
+) -> None:
+    assert await async_setup_component(hass, "config", {})
+    await start(hass)
+    shots.keep(hass, _shot())  # the test's web server, unlike the real one, takes no views once it runs
+    client = await hass_client()
+    flows = "/api/config/config_entries/flow"
+    menu = await (await client.post(flows, json={"handler": DOMAIN})).json()
+    flow = f"{flows}/{menu['flow_id']}"
+    asked = await (await client.post(flow, json={"next_step_id": "simulated"})).json()
+    assert [field["name"] for field in asked["data_schema"]] == ["name", "more"]
+    progress = await (await client.post(flow, json=SIMULATED)).json()
+    assert (progress["type"], progress["step_id"]) == ("progress", "shot")
+    await hass.async_block_till_done()
+    shown = await (await client.get(flow)).json()
+    assert (shown["type"], shown["step_id"]) == ("menu", "test_shot")
+    stranger = await hass_client_no_auth()
+    image = shown["description_placeholders"]["image"]
+    assert (await stranger.get(image)).status == HTTPStatus.OK
+    asked = await (await client.post(flow, json={"next_step_id": "schedules"})).json()
+    assert [field["name"] for field in asked["data_schema"]] == ["presets", "folder"]
+    created = await (await client.post(flow, json={"presets": ["sunrise"]})).json()
+    assert created["type"] == "create_entry"
+    assert (await stranger.get(image)).status == HTTPStatus.NOT_FOUND
 
 
 async def test_a_picture_is_kept_for_minutes_only(

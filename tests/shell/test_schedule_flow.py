@@ -1,6 +1,7 @@
 """Adding and changing a schedule."""
 
 from collections.abc import Generator
+from http import HTTPStatus
 import inspect
 import math
 from pathlib import Path
@@ -11,8 +12,10 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigSubentry, ConfigSubentryData
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
+from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.skylapse.engine.schedule import codec
 from custom_components.skylapse.engine.schedule.codec import Kind, schedule_from_dict
@@ -405,3 +408,29 @@ def test_the_form_holds_all_of_a_schedule(kind: str) -> None:
         "gate_unavailable": "closed",
     }
     assert schedule_data(form_values("x", data)) == data
+
+
+async def test_the_form_reaches_the_browser(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator, socket_enabled: None
+) -> None:
+    assert await async_setup_component(hass, "config", {})
+    client = await hass_client()
+    flows = "/api/config/config_entries/subentries/flow"
+    opened = await (await client.post(flows, json={"handler": [entry.entry_id, "schedule"]})).json()
+    shown = await (await client.post(f"{flows}/{opened['flow_id']}", json={"next_step_id": "blue_hours"})).json()
+    fields = {field["name"]: field for field in shown["data_schema"]}
+    for kind, names in FIELDS.items():
+        for name in names:
+            assert fields[name]["visible"] == {"field": "kind", "value": kind}
+    assert fields["min_deg"]["description"] == {"suggested_value": -6.0}
+    assert fields["start_offset"]["selector"]["duration"]["mode"] == "offset"
+    assert fields["exclusive"]["selector"] == {"boolean": {}}
+    assert fields["gate"]["expanded"] is False
+
+    response = await client.post(f"{flows}/{opened['flow_id']}", json=form("elevation", name=""))
+    assert (await response.json())["errors"] == {"name": "name_unusable"}
+    response = await client.post(f"{flows}/{opened['flow_id']}", json=form("elevation", rank=0))
+    assert response.status == HTTPStatus.BAD_REQUEST
+    assert (await response.json())["errors"] == {"rank": "Value 0.0 is too small"}
+    response = await client.post(f"{flows}/{opened['flow_id']}", json=form("elevation"))
+    assert (await response.json())["type"] == "create_entry"

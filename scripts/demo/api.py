@@ -87,12 +87,10 @@ class Flow:
         if self.step.get("errors"):
             raise ApiError(f"the form {before} came back: {self.step['errors']} {self.step.get('description_placeholders')}")
 
-    @property
-    def result(self) -> Any:
-        """What it made: an entry, for a config flow. Raises ``ApiError`` if it is not done."""
-        if self.step.get("type") not in {"create_entry", "abort"} or self.step.get("reason") not in {None, "reconfigure_successful"}:
-            raise ApiError(f"the flow ended otherwise: {self.step}")
-        return self.step.get("result")
+    def finish(self) -> None:
+        """Raise ``ApiError`` unless it ended with what it is for."""
+        if self.step.get("type") != "create_entry" and self.step.get("reason") != "reconfigure_successful":
+            raise ApiError(f"the dialog did not end well: {self.step}")
 
     async def _send(self, answer: Mapping[str, Any]) -> None:
         """Answer the present step, and wait while the next one only shows progress."""

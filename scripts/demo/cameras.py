@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from astral import Observer, sun  # type: ignore[import-untyped]  # astral 2.2 carries no types
+from astral import Observer, sun
 
 from .api import Api, until
 from .home import ELEVATION_M, LATITUDE, LONGITUDE
@@ -42,6 +42,7 @@ async def add_sky(api: Api, nas: Path) -> None:
         await flow.fill(name=SKY)
         await flow.choose("schedules")
         await flow.fill(presets=["sunrise", "sunset"], folder=str(nas))
+        flow.finish()
     await _photograph_now(api, SKY, interval_s=5)
 
 
@@ -54,6 +55,7 @@ async def add_photographs(api: Api, nas: Path, photos: list[Path]) -> None:
         await flow.fill(name=PHOTOGRAPHS, entity_id=source)
         await flow.choose("schedules")
         await flow.fill(presets=[], folder=str(nas))
+        flow.finish()
     await _photograph_now(api, PHOTOGRAPHS, interval_s=15)
 
 
@@ -90,7 +92,7 @@ async def _photograph_now(api: Api, name: str, interval_s: int) -> None:
     if old is None:
         await flow.choose("custom")
     await flow.fill(name=NOW, **when)
-    assert flow.result is not None or old is not None
+    flow.finish()
 
 
 async def _local_camera(api: Api, photos: list[Path]) -> str:
@@ -98,6 +100,7 @@ async def _local_camera(api: Api, photos: list[Path]) -> str:
     if not await api.call("config_entries/get", domain="local_file"):
         flow = await api.config_flow("local_file")
         await flow.fill(file_path=str(photos[0]))
+        flow.finish()
 
     async def there() -> bool:
         return await _entity_of(api, "local_file") is not None

@@ -116,9 +116,12 @@ class HomeAssistant:
     def start(self) -> None:
         """Start it; ``running`` tells whether it still is."""
         command = [sys.executable, "-m", "homeassistant", "--config", str(self.folders.config), "--skip-pip", "--log-no-color"]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "stand_ins")}
         with self.folders.log.open("wb") as log:
             # a session of its own, or Ctrl-C would reach it beside us
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, cwd=self.folders.top, env=environment, start_new_session=True
+            )
 
     @property
     def running(self) -> bool:

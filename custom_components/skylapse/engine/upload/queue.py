@@ -48,7 +48,7 @@ class UploadQueue:
         on_change: Callable[[], None],
         on_event: Callable[[EventKind, dict[str, Any]], None],
         rng: Random,
-        parallel: int = 2,
+        parallel: int = 3,
         batch: int = 8,
     ) -> None:
         """Deliver up to ``parallel`` files at once and claim up to ``batch``; the callbacks are called in the event loop."""

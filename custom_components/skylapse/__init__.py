@@ -1,1 +1,67 @@
 """Skylapse: an unattended sky time-lapse station."""
+
+from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
+from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.typing import ConfigType
+
+from .const import DOMAIN
+from .coordinator import SkylapseCoordinator
+from .engine.errors import CatalogueError, ScheduleError, SourceError, StorageError
+from .runtime import SkylapseConfigEntry, SkylapseData, async_follow_home_assistant, build_station, catalogue_path
+from .services import async_setup_services
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.CAMERA, Platform.EVENT, Platform.SENSOR, Platform.SWITCH]
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Register the actions; they exist whether or not an entry is loaded."""
+    async_setup_services(hass)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry) -> None:
+    """Start the station of an entry. A camera that does not answer is told by the station, not by a failed entry."""
+    try:
+        station = build_station(hass, entry)
+        await station.start()
+    except (ScheduleError, SourceError) as err:
+        raise ConfigEntryError(translation_domain=DOMAIN, translation_key=err.key, translation_placeholders=err.placeholders) from err
+    except (CatalogueError, StorageError) as err:
+        raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key=err.key, translation_placeholders=err.placeholders) from err
+    coordinator = SkylapseCoordinator(hass, entry, station)
+    entry.runtime_data = SkylapseData(station, coordinator)
+    async_follow_home_assistant(hass, entry, station)
+    entry.async_on_unload(entry.add_update_listener(_async_changed))
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: SkylapseConfigEntry) -> None:
+    """Stop the station and leave nothing behind but its files."""
+    await hass.config_entries.async_unload_platforms_or_raise(entry, PLATFORMS)
+    await entry.runtime_data.station.stop(planned=entry.disabled_by is ConfigEntryDisabler.USER)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: SkylapseConfigEntry) -> None:
+    """Remove the catalogue. The frames stay: they are the person's, and are adopted again if the camera comes back."""
+    path = catalogue_path(hass, entry.entry_id)
+
+    def remove() -> None:
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+    await hass.async_add_executor_job(remove)
+
+
+async def async_remove_config_entry_device(hass: HomeAssistant, entry: SkylapseConfigEntry, device: dr.AnyDeviceEntry) -> bool:
+    """Let a person delete devices that belong to nothing any more."""
+    return not any(domain == DOMAIN and key in {entry.entry_id, *entry.subentries} for domain, key in device.identifiers)
+
+
+async def _async_changed(hass: HomeAssistant, entry: SkylapseConfigEntry) -> None:
+    """Start the station anew with what the person changed."""
+    hass.config_entries.async_schedule_reload(entry.entry_id)

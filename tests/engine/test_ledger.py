@@ -82,6 +82,20 @@ async def test_a_write_that_cannot_succeed_is_given_up_and_the_line_moves_on() -
     await ledger.stop(1)
 
 
+async def test_a_bug_in_a_write_is_given_up_like_any_other_failure() -> None:
+    clock, given_up = FakeClock(NOW), []
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    ledger = Ledger(clock, lambda: None)
+    ledger.start()
+    ledger.put(broken, given_up.append)
+    await run_for(clock, RETRY_S * TRIES, _settled)
+    assert [(err.key, err.placeholders) for err in given_up] == [("unexpected", {"error": "ZeroDivisionError"})]
+    await ledger.stop(1)
+
+
 async def test_stop_tells_what_was_left_undone_and_does_not_hang() -> None:
     clock = FakeClock(NOW)
 

@@ -10,18 +10,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 import logging
 
-from .errors import CatalogueError, StorageError
+from .errors import SkylapseError
 from .ports import Clock
 
 _LOGGER = logging.getLogger(__name__)
 
 Write = Callable[[], Awaitable[None]]
-GivenUp = Callable[[CatalogueError | StorageError], None]
+GivenUp = Callable[[SkylapseError], None]
 
 RETRY_S = 10.0
 """Seconds between tries while the catalogue cannot be written."""
 
-HEALING = frozenset({"disk_full", "read_only"})
+HEALING = frozenset({"disk_full", "read_only", "storage_failed"})
 """What passes by itself or by a person's hand: such a write is tried for ever."""
 
 TRIES = 3
@@ -41,7 +41,7 @@ class Ledger:
         self._empty.set()
         self._task: asyncio.Task[None] | None = None
         self._tries = 0
-        self.error: CatalogueError | StorageError | None = None
+        self.error: SkylapseError | None = None
         """Why the head of the line cannot be written, None while all is well."""
 
     @property
@@ -85,7 +85,10 @@ class Ledger:
         write, given_up = self._writes[0]
         try:
             await write()
-        except (CatalogueError, StorageError) as err:
+        except Exception as unexpected:  # whatever it is, the line must not stand still silently
+            err = unexpected if isinstance(unexpected, SkylapseError) else SkylapseError("unexpected", error=type(unexpected).__name__)
+            if err is not unexpected:
+                _LOGGER.exception("A catalogue entry failed unexpectedly")
             if self.error is None or self.error.key != err.key:
                 _LOGGER.error("The catalogue cannot be written (%s); %d entries wait", err, self.backlog)
                 self.error = err

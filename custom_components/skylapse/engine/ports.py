@@ -1,10 +1,10 @@
 """What the engine needs from its host, as small protocols. The shell implements them over Home Assistant, tests over fakes."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+import time
 from typing import Protocol
 
 

@@ -1,7 +1,7 @@
 """What the ready-made schedules do."""
 
 from datetime import UTC, datetime, timedelta
-import itertools
+from itertools import pairwise
 
 import pytest
 
@@ -142,5 +142,5 @@ def test_classic_always_photographs() -> None:
         start = datetime(2026, 10, 20, tzinfo=UTC)
         planner.replan(PLACES[name], start)
         ticks = planner.ticks(start, start + 4 * DAY, lambda _: True)
-        assert max(b.at - a.at for a, b in itertools.pairwise(ticks)) <= timedelta(seconds=600 + 300)
+        assert max(b.at - a.at for a, b in pairwise(ticks)) <= timedelta(seconds=600 + 300)
         assert all(len([a for a in planner.active(tick.at, lambda _: True) if a.waiting_for is None]) == 1 for tick in ticks[::97])

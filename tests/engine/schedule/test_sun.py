@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
-import itertools
+from itertools import pairwise
 import random
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,8 @@ from custom_components.skylapse.engine.schedule.sun import elevation_windows, ev
 from .places import ASTRAL_NAMES, PLACES, YEAR_END, YEAR_START, astral_events, every_place, observer
 
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 BANDS = [(-6.0, 6.0), (-12.0, -6.0), (-4.0, 6.0), (-6.0, -4.0), (-0.833, 90.0), (-90.0, -12.0), (6.0, 90.0), (23.2, 24.1), (-90.0, 90.0)]
@@ -61,18 +63,38 @@ def test_next_event_is_the_one_home_assistant_shows(site: Site) -> None:
             assert known[bisect_right(known, now)] == expected
 
 
+@pytest.mark.parametrize("latitude", [-45.0, 0.0, 40.0, 55.0])
+def test_the_sun_is_where_an_events_name_says(latitude: float) -> None:
+    """Not compared with astral's functions of the same names, but with where the sun is then: no two of them are mixed up."""
+    site = Site(latitude, 20.0, 0.0, ZoneInfo("UTC"))
+    depressions = {"astronomical": 18.0, "nautical": 12.0, "civil": 6.0}
+    turns = sorted((at, name) for name in ("noon", "midnight") for at in event_times(site, SunEvent(name), YEAR_START - DAY, YEAR_END))
+    for event in SunEvent:
+        if event in (SunEvent.NOON, SunEvent.MIDNIGHT):
+            continue
+        kind, _, twilight = event.partition("_")
+        times = event_times(site, event, YEAR_START, YEAR_END)
+        assert len(times) >= 250
+        for at in times[::5]:
+            assert abs(solar_elevation(site, at) + depressions.get(twilight, 0.27)) < 0.4
+            assert turns[bisect_right(turns, (at, "z")) - 1][1] == ("midnight" if kind in ("dawn", "sunrise") else "noon")
+    for at, name in turns:
+        quarter = solar_elevation(site, at + DAY / 4)
+        assert solar_elevation(site, at) > quarter if name == "noon" else solar_elevation(site, at) < quarter
+
+
 def test_noon_and_midnight_come_once_a_day_everywhere() -> None:
     for site in PLACES.values():
         for event in (SunEvent.NOON, SunEvent.MIDNIGHT):
             times = event_times(site, event, YEAR_START, YEAR_END)
             assert 364 <= len(times) <= 366
-            assert all(abs(b - a - DAY) < timedelta(seconds=40) for a, b in itertools.pairwise(times))
+            assert all(abs(b - a - DAY) < timedelta(seconds=40) for a, b in pairwise(times))
 
 
 def test_polar_night_and_day_have_no_sunrise() -> None:
     """Tromsø: the sun stays down from the end of November until mid January and up from mid May until the end of July."""
     rises = event_times(PLACES["tromso"], SunEvent.SUNRISE, YEAR_START, YEAR_END)
-    gaps = [(a, b) for a, b in itertools.pairwise(rises) if b - a > 2 * DAY]
+    gaps = [(a, b) for a, b in pairwise(rises) if b - a > 2 * DAY]
     assert len(gaps) == 1
     assert gaps[0][0].month == 5
     assert gaps[0][1].month == 7
@@ -86,8 +108,10 @@ def test_height_of_the_observer_makes_the_sun_rise_earlier() -> None:
     day = (datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 4, 2, tzinfo=UTC))
     earlier = event_times(low, SunEvent.SUNRISE, *day)[0] - event_times(high, SunEvent.SUNRISE, *day)[0]
     assert timedelta(minutes=5) < earlier < timedelta(minutes=20)
-    cosmic = Site(45.0, 10.0, 400_000.0, ZoneInfo("UTC"))
-    assert event_times(cosmic, SunEvent.SUNRISE, *day) == astral_events(cosmic, SunEvent.SUNRISE, *day)
+    balloon = Site(78.0, 15.0, 50_000.0, ZoneInfo("UTC"))  # 7 degrees below the horizon of those on the ground
+    rises = event_times(balloon, SunEvent.SUNRISE, YEAR_START, YEAR_END)
+    assert rises == astral_events(balloon, SunEvent.SUNRISE, YEAR_START, YEAR_END)
+    assert len(rises) > len(event_times(Site(78.0, 15.0, 0.0, ZoneInfo("UTC")), SunEvent.SUNRISE, YEAR_START, YEAR_END))
 
 
 def test_the_originals_worked_example() -> None:
@@ -133,7 +157,7 @@ def test_an_instant_is_in_a_window_exactly_if_its_elevation_is_in_the_band(name:
         for direction in Direction:
             spans = elevation_windows(site, min_deg, max_deg, direction, YEAR_START, YEAR_END)
             assert all(begin < until for begin, until in spans)
-            assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
+            assert all(a[1] <= b[0] for a, b in pairwise(spans))
             starts = [begin for begin, _ in spans]
             for at, elevation, rising in samples:
                 index = bisect_right(starts, at) - 1
@@ -160,7 +184,7 @@ def _is_cut(site: Site, min_deg: float, max_deg: float) -> bool:
     """Return whether spans of a year touch, having checked that they do so at solar midnight only and that none exceeds a solar day."""
     spans = elevation_windows(site, min_deg, max_deg, Direction.BOTH, YEAR_START, YEAR_END)
     assert all(until - begin <= DAY + timedelta(seconds=40) for begin, until in spans)
-    cuts = {a[1] for a, b in itertools.pairwise(spans) if a[1] == b[0]}
+    cuts = {a[1] for a, b in pairwise(spans) if a[1] == b[0]}
     assert cuts <= set(event_times(site, SunEvent.MIDNIGHT, YEAR_START - 3 * DAY, YEAR_END + 3 * DAY))
     return bool(cuts)
 
@@ -214,14 +238,29 @@ def test_a_band_the_sun_only_just_reaches_is_found() -> None:
     assert elevation_windows(site, top + 0.01, 90.0, Direction.BOTH, YEAR_START, YEAR_END) == []
 
 
-def test_lowest_sun_and_solar_midnight_are_not_the_same_near_a_pole() -> None:
-    """Between solar midnight and the lowest sun the sun still sinks while it counts as rising: two windows may open in one half day."""
-    site = PLACES["north_pole"]
-    start = datetime(2026, 10, 5, tzinfo=UTC)
-    spans = elevation_windows(site, -90.0, 90.0, Direction.RISING, start, start + DAY)
-    assert len(spans) == 2  # the half day that runs, and the next
-    edge = solar_elevation(site, start)
-    assert elevation_windows(site, edge - 0.2, edge + 0.01, Direction.RISING, start, start + DAY)
+@pytest.mark.parametrize(("name", "month"), [("oulu_65n", 3), ("oulu_65n", 9), ("north_pole", 4), ("north_pole", 8), ("south_pole", 5)])
+def test_the_lowest_sun_is_not_at_solar_midnight(name: str, month: int) -> None:
+    """It comes half a minute off at 65 degrees, up to 75 minutes off at a pole: earlier while days get longer, else later."""
+    site = PLACES[name]
+    start = datetime(2026, month, 20, tzinfo=UTC)
+    midnight = event_times(site, SunEvent.MIDNIGHT, start, start + 1.5 * DAY)[-1]
+    lowest = min((solar_elevation(site, midnight + offset * SECOND), midnight + offset * SECOND) for offset in range(-5000, 5000))
+    assert abs(lowest[1] - midnight) > 15 * SECOND
+    spans = elevation_windows(site, -90.0, lowest[0] + 1e-6, Direction.BOTH, midnight - 8 * HOUR, midnight + 8 * HOUR)
+    assert any(begin <= lowest[1] < until and until - begin < 10 * MINUTE for begin, until in spans)
+
+
+def test_a_single_white_night_makes_two_days_of_it() -> None:
+    """The sun stays in the band over just one midnight, the brightest of the year: 47 hours, cut at that midnight."""
+    site = PLACES["oulu_65n"]
+    midnights = event_times(site, SunEvent.MIDNIGHT, datetime(2026, 6, 10, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC))
+    heights = sorted(solar_elevation(site, at) for at in midnights)
+    edge = (heights[-2] + heights[-1]) / 2
+    spans = elevation_windows(site, edge, 90.0, Direction.BOTH, midnights[0], midnights[-1])
+    cuts = [a[1] for a, b in pairwise(spans) if a[1] == b[0]]
+    assert len(cuts) == 1
+    assert solar_elevation(site, cuts[0]) == heights[-1]
+    assert all(until - begin <= DAY for begin, until in spans)
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,7 +1,7 @@
 """Windows of whole years against astral, at the borders of daylight saving and of the date line."""
 
 from datetime import UTC, date, datetime, time, timedelta
-import itertools
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings, strategies as st
@@ -102,14 +102,14 @@ def test_windows_do_not_depend_on_the_range_asked_for(schedule: Schedule, site: 
         assert timedelta() < window.end - window.start <= longest
         assert window.start.tzinfo is window.end.tzinfo is UTC
         assert window.start.astimezone(site.timezone).weekday() in schedule.weekdays
-    assert all(a.end <= b.start for a, b in itertools.pairwise(wide))
+    assert all(a.end <= b.start for a, b in pairwise(wide))
 
 
 @pytest.mark.parametrize("zone", ["Europe/Amsterdam", "America/New_York", "Australia/Lord_Howe", "Pacific/Kiritimati", "Asia/Beirut"])
 def test_always_is_one_window_per_civil_day_without_gaps(zone: str) -> None:
     site = _site(zone)
     found = windows(_schedule(Always()), site, YEAR_START, YEAR_END)
-    assert all(a.end == b.start for a, b in itertools.pairwise(found))
+    assert all(a.end == b.start for a, b in pairwise(found))
     days = [window.start.astimezone(site.timezone).date() for window in found]
     assert days == [days[0] + timedelta(days=n) for n in range(len(days))]
     lengths = {(window.end - window.start) / HOUR for window in found}
@@ -170,7 +170,7 @@ def test_the_same_time_twice_is_a_whole_day() -> None:
     site = _site("Europe/Amsterdam")
     found = windows(_schedule(TimeOfDay(time(12), time(12))), site, datetime(2026, 3, 27, tzinfo=UTC), datetime(2026, 3, 30, tzinfo=UTC))
     assert [(window.end - window.start) / HOUR for window in found] == [24, 24, 23, 24]
-    assert all(a.end == b.start for a, b in itertools.pairwise(found))
+    assert all(a.end == b.start for a, b in pairwise(found))
 
 
 def test_weekdays_are_those_of_the_civil_day_on_which_a_window_starts() -> None:
@@ -194,7 +194,7 @@ def test_windows_that_would_overlap_give_way_to_the_next() -> None:
     start = datetime(2026, 3, 1, tzinfo=UTC)
     found = windows(_schedule(AroundEvent(SunEvent.SUNRISE, 12 * HOUR, 12 * HOUR)), site, start, start + 10 * DAY)
     assert len(found) == 11
-    assert all(a.end == b.start and a.end - a.start < DAY for a, b in itertools.pairwise(found))
+    assert all(a.end == b.start and a.end - a.start < DAY for a, b in pairwise(found))
 
 
 def test_a_night_too_short_for_its_offsets_has_no_window() -> None:

@@ -261,7 +261,9 @@ def test_another_stations_leftover_that_vanishes(root: Path) -> None:
         assert not made._left(entry, "0" * 8)
 
 
-async def test_folders_are_made_durable(destination: FolderDestination, make_delivery: MakeDelivery, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_folders_are_made_durable(
+    destination: FolderDestination, make_delivery: MakeDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every folder that got a new name is synced, and those an earlier run may have made, once."""
     synced: list[str] = []
     real = os.fsync

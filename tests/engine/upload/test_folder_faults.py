@@ -89,7 +89,11 @@ async def test_the_mount_vanishes_in_mid_copy(
 
 
 async def test_only_the_days_folder_vanishes(
-    destination: FolderDestination, root: Path, make_delivery: MakeDelivery, during: Callable[[Callable[[], None]], None], monkeypatch: pytest.MonkeyPatch
+    destination: FolderDestination,
+    root: Path,
+    make_delivery: MakeDelivery,
+    during: Callable[[Callable[[], None]], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     delivery = make_delivery()
     during(lambda: shutil.rmtree(root / "cam"))
@@ -219,7 +223,11 @@ async def test_einval_without_a_name_is_no_refused_name(
 
 
 async def test_the_root_fails_when_something_vanished(
-    destination: FolderDestination, root: Path, make_delivery: MakeDelivery, during: Callable[[Callable[[], None]], None], monkeypatch: pytest.MonkeyPatch
+    destination: FolderDestination,
+    root: Path,
+    make_delivery: MakeDelivery,
+    during: Callable[[Callable[[], None]], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real = os.open
 
@@ -295,7 +303,9 @@ async def test_file_systems_without_hard_links(
     assert not leftovers(root)
 
 
-async def test_a_link_that_fails(destination: FolderDestination, root: Path, make_delivery: MakeDelivery, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_link_that_fails(
+    destination: FolderDestination, root: Path, make_delivery: MakeDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 

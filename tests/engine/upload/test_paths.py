@@ -7,7 +7,9 @@ from custom_components.skylapse.engine.errors import DestinationError
 from custom_components.skylapse.engine.upload.paths import printable, remote_parts, shortened, temp_name, temp_owner
 
 
-@pytest.mark.parametrize("path", ["a", "a.jpg", "cam/2026/11/23/cam_20261123T054501.123Z.jpg", "Küche/☀.jpg", "a b", "...", "a~", "x/~y", "ä" * 127])
+@pytest.mark.parametrize(
+    "path", ["a", "a.jpg", "cam/2026/11/23/cam_20261123T054501.123Z.jpg", "Küche/☀.jpg", "a b", "...", "a~", "x/~y", "ä" * 127]
+)
 def test_good_paths(path: str) -> None:
     assert "/".join(remote_parts(path)) == path
 

@@ -105,7 +105,9 @@ def test_another_content_replaces_the_line(root: Path, folder: int, again: bool)
     assert not leftovers(root)
 
 
-@pytest.mark.parametrize("tail", [b"e3b0c442", b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  sky_2026", b"\0\0\0\0", b"\0\0\n"])
+@pytest.mark.parametrize(
+    "tail", [b"e3b0c442", b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  sky_2026", b"\0\0\0\0", b"\0\0\n"]
+)
 def test_a_line_torn_by_a_crash_is_removed(root: Path, folder: int, tail: bytes) -> None:
     Sums("0" * 8).record(folder, "a", put(root, "a", A))
     with (root / "SHA256SUMS").open("ab") as file:

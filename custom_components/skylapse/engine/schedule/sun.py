@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from math import asin, cos, degrees, radians, sin
 
-from astral import Observer, sun  # type: ignore[import-untyped]  # astral 2.2 carries no types
+from astral import Observer, sun
 
 from ..ports import Site
 from .model import Direction, SunEvent
@@ -56,7 +56,7 @@ def solar_azimuth(site: Site, at: datetime) -> float:
 def event_times(site: Site, event: SunEvent, start: datetime, end: datetime) -> list[datetime]:
     """Return all instants of ``event`` in [start, end), UTC, sorted; none where the sun does not pass it."""
     # Over all places and events, what astral answers for a date lies between 12.3 h before and 36.2 h after its start in UTC.
-    first = start.astimezone(UTC).date().toordinal() - 2
+    first = start.astimezone(UTC).date().toordinal() - 1
     last = end.astimezone(UTC).date().toordinal() + 1
     times = (_event(site.latitude_deg, site.longitude_deg, site.elevation_m, event, ordinal) for ordinal in range(first, last + 1))
     return sorted(at for at in times if at is not None and start <= at < end)

@@ -1,0 +1,541 @@
+"""One camera's whole: wires the rooms together and publishes one immutable ``StationStatus``.
+
+The way of a frame: the scheduler finds a due tick, the photographer exposes, the ledger writes file and catalogue row
+(which also puts the frame in every destination's queue), the queues deliver and prove. Nothing turns back, and a crash
+between any two steps is repaired at the next start by reconciling the catalogue with the folder.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+import logging
+from pathlib import Path
+import random
+from typing import Any
+
+from .bulletin import Bulletin, EventListener, StatusListener, Unsubscribe
+from .capture import Exposure, Photographer, Taken
+from .errors import Busy, CatalogueError, ClockNotSet, SkylapseError, StorageError
+from .frames.catalogue import Catalogue
+from .frames.reconcile import ReconcileReport, reconcile
+from .frames.records import FrameDetails, FrameRecord, UploadRecord
+from .frames.retention import CleanupReport
+from .frames.store import FrameStore
+from .keeper import Keeper
+from .ledger import Ledger
+from .outbox import Outbox
+from .ports import Clock, ReadEntity, Site
+from .schedule.model import Tick
+from .schedule.planner import Planner
+from .scheduler import Missed, Scheduler
+from .sessions import Sessions
+from .sources.base import FrameSource, SourceIdentity
+from .station_config import StationConfig
+from .status import EventKind, StationEvent, StationStatus
+from .status_composer import StatusComposer
+from .sun_position import solar_azimuth, solar_elevation
+from .upload.destination import Destination
+from .upload.verify import VerifyReport
+
+_LOGGER = logging.getLogger(__name__)
+
+UNWRITTEN_FRAMES = 8
+"""Frames held in memory while the disk is slow or full; beyond that no exposure is begun."""
+
+STOP_S = 20.0
+"""Seconds that frames in memory are given to reach the disk when the station stops."""
+
+SETTING_CAPTURE = "capture_enabled"
+SETTING_UPLOADS = "uploads_enabled"
+SETTING_SCHEDULE = "schedule_enabled:"
+OFF = "off"
+ON = "on"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOutcome:
+    """A frame taken by hand, announced: durable and catalogued."""
+
+    record: FrameRecord
+    path: Path
+    destinations: tuple[str, ...]
+    """Ids of the destinations it is queued for."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A frame on its way from the camera's memory to the catalogue."""
+
+    taken: Taken
+    details: FrameDetails
+    done: asyncio.Future[FrameRecord] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Station:
+    """One camera, its schedules, its frames and their destinations."""
+
+    def __init__(
+        self,
+        config: StationConfig,
+        source: FrameSource,
+        destinations: Sequence[Destination],
+        *,
+        clock: Clock,
+        site: Callable[[], Site],
+        read_entity: ReadEntity,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Wire the rooms; nothing runs before ``start``. ``rng`` spreads retries."""
+        self.config = config
+        self._source = source
+        self._clock = clock
+        self._site = site
+        self._schedules = {schedule.schedule_id: schedule for schedule in config.schedules}
+        self._catalogue = Catalogue(config.catalogue_path, clock, folder=config.folder)
+        self._store = FrameStore(config.folder, config.slug)
+        self._bulletin = Bulletin(self._compose)
+        changed = self._bulletin.changed
+        self._ledger = Ledger(clock, changed)
+        self._sessions = Sessions(self._catalogue, self._emit)
+        self._photographer = Photographer(source, clock, deadline_s=config.deadline_s, on_change=changed)
+        self._planner = Planner(config.schedules)
+        self._scheduler = Scheduler(
+            self._planner,
+            self._photographer,
+            clock=clock,
+            site=site,
+            read_entity=read_entity,
+            expose=self._expose,
+            missed=self._missed,
+            refusal=self._refusal,
+            on_wake=self._on_wake,
+        )
+        self._outbox = Outbox(
+            self._catalogue,
+            destinations,
+            clock,
+            folder=config.folder,
+            slug=config.slug,
+            on_change=changed,
+            emit=self._emit,
+            rng=rng or random.Random(),  # noqa: S311  spreads retries, guards nothing
+        )
+        self._keeper = Keeper(self._store, self._catalogue, config.retention, config.required, clock, changed)
+        self._composer = StatusComposer(
+            config,
+            planner=self._planner,
+            scheduler=self._scheduler,
+            photographer=self._photographer,
+            ledger=self._ledger,
+            keeper=self._keeper,
+            outbox=self._outbox,
+            catalogue=self._catalogue,
+            clock=clock,
+        )
+        self._exposures: set[asyncio.Task[None]] = set()
+        self._upkeep: asyncio.Task[None] | None = None
+        self._unwritten = 0
+        self._running = False
+        self._last_frame: FrameRecord | None = None
+        self._reconciled: ReconcileReport | None = None
+        self.rebuilt_from: Path | None = None
+        """Where a corrupt catalogue was moved to at this start; None if it was sound."""
+
+    @property
+    def identity(self) -> SourceIdentity:
+        """Return which camera this is."""
+        return self._source.identity
+
+    @property
+    def status(self) -> StationStatus:
+        """Return the latest published status."""
+        return self._bulletin.status
+
+    def subscribe(self, listener: StatusListener) -> Unsubscribe:
+        """Call ``listener`` with each new status."""
+        return self._bulletin.subscribe(listener)
+
+    def subscribe_events(self, listener: EventListener) -> Unsubscribe:
+        """Call ``listener`` with each event."""
+        return self._bulletin.subscribe_events(listener)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open catalogue and folder and let everything run. Raises ``CatalogueError`` or ``StorageError``; then nothing runs.
+
+        A camera that does not answer is no error here: the station keeps trying it, and says so.
+        """
+        self._planner.replan(self._site(), self._clock.now())
+        await asyncio.to_thread(self._store.prepare)
+        await self._open_catalogue()
+        try:
+            await self._restore()
+        except BaseException:
+            await self._catalogue.close()
+            raise
+        self._running = True
+        self._ledger.start()
+        await self._photographer.start()
+        self._count_time_away(await self._keeper.away_since())
+        await self._outbox.start()
+        self._keeper.start()
+        self._scheduler.start()
+        self._upkeep = asyncio.create_task(self._reconcile(), name="skylapse reconcile")
+        await self._bulletin.publish()
+        self._bulletin.start()
+
+    async def stop(self, *, planned: bool = False) -> None:
+        """Stop everything, bring frames that are in memory to the disk, and leave no task, thread or file behind.
+
+        ``planned`` says that the person switched the camera off: the time until the next start counts no missed slots.
+        """
+        if not self._running:
+            return
+        self._running = False
+        await self._scheduler.stop()
+        for task in (*self._exposures, self._upkeep):
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*self._exposures, *([self._upkeep] if self._upkeep else []), return_exceptions=True)
+        await self._photographer.close()
+        await self._ledger.stop(STOP_S)
+        await self._outbox.stop()
+        await self._bulletin.stop()
+        await self._bulletin.publish()
+        try:
+            await self._keeper.stop(planned=planned)
+        except (CatalogueError, StorageError) as err:
+            _LOGGER.warning("The catalogue could not be told of the stop: %s", err)
+        finally:
+            await self._catalogue.close()
+
+    async def reconciled(self) -> ReconcileReport | None:
+        """Wait until catalogue and folder are compared after the start; return what was found, None if that failed."""
+        if self._upkeep is not None:
+            await asyncio.wait([self._upkeep])
+        await self._bulletin.publish()
+        return self._reconciled
+
+    async def _open_catalogue(self) -> None:
+        try:
+            await self._catalogue.open()
+        except CatalogueError as err:
+            if err.key != "catalogue_corrupt":
+                raise
+            self.rebuilt_from = await self._catalogue.recover()
+            _LOGGER.error(
+                "The catalogue was corrupt. It was moved to %s and is rebuilt from the frames; counters start anew", self.rebuilt_from
+            )
+
+    async def _restore(self) -> None:
+        settings = await self._catalogue.settings()
+        self._scheduler.enabled = settings.get(SETTING_CAPTURE) != OFF
+        self._outbox.set_enabled(settings.get(SETTING_UPLOADS) != OFF)
+        for schedule_id in self._schedules:
+            self._planner.set_enabled(schedule_id, settings.get(SETTING_SCHEDULE + schedule_id) != OFF)
+        await self._sessions.resume()
+        await self._catalogue.keep_destinations(self._outbox.destination_ids)
+        self._last_frame = await self._catalogue.last_frame()
+
+    async def _reconcile(self) -> None:
+        """Bring catalogue and folder together, then queue for each destination what it has never been offered."""
+        try:
+            self._reconciled = await reconcile(
+                self._store,
+                self._catalogue,
+                destinations=self._outbox.destination_ids,
+                remote_prefix=self.config.slug,
+                required=sorted(self.config.required),
+                before=self._clock.now(),
+            )
+            for destination_id in self._outbox.destination_ids:
+                await self._catalogue.backfill(destination_id, self.config.slug)
+        except SkylapseError as err:
+            _LOGGER.error("Catalogue and frames could not be compared: %s", err)
+            return
+        self._outbox.wake()
+        self._bulletin.changed()
+
+    def _count_time_away(self, since: datetime | None) -> None:
+        """Count the slots that passed while Home Assistant was not running; gated schedules cannot be known."""
+        now = self._clock.now()
+        if since is None or not self._scheduler.enabled or now - since > timedelta(days=1):
+            return
+        missed = self._planner.count_ticks(since, now, lambda schedule: schedule.gate is None)
+        if total := sum(missed.values()):
+            names = [self._schedules[schedule_id].name for schedule_id, count in missed.items() if count]
+
+            async def write() -> None:
+                await self._catalogue.add_slots(now, missed=total)
+                self._emit(EventKind.MISSED, {"schedules": names, "count": total, "reason": Missed.NOT_RUNNING.value})
+
+            self._ledger.put(write)
+
+    # -- captures --------------------------------------------------------------------------------------------------
+
+    def _refusal(self) -> Missed | None:
+        if self._keeper.storage_full:
+            return Missed.STORAGE_FULL
+        if self._unwritten >= UNWRITTEN_FRAMES:
+            return Missed.STORAGE_SLOW
+        if self._photographer.backoff_s > 0:
+            return Missed.BACKOFF
+        return None
+
+    def _expose(self, exposure: Exposure) -> None:
+        task = asyncio.create_task(self._run_exposure(exposure), name="skylapse exposure")
+        self._exposures.add(task)
+        task.add_done_callback(self._exposures.discard)
+
+    async def _run_exposure(self, exposure: Exposure) -> None:
+        try:
+            taken = await self._photographer.expose(exposure)
+        except SkylapseError as err:
+            self._failed(exposure, err)
+            return
+        except asyncio.CancelledError:
+            self._missed(exposure.ticks, Missed.NOT_RUNNING)
+            raise
+        self._keep(taken).done.add_done_callback(_retrieve)
+
+    async def capture(self, *, exposure_us: int | None = None, gain: float | None = None) -> CaptureOutcome:
+        """Take one frame by hand, now, and wait until it is durable and catalogued.
+
+        ``exposure_us`` in microseconds and ``gain`` (1.0 = base) overrule the camera's automatic, where it takes them.
+        Raises ``ClockNotSet``, ``Busy``, ``SourceError``, ``StorageError`` or ``CatalogueError``.
+        """
+        if not self._scheduler.clock_is_set:
+            raise ClockNotSet
+        if self._keeper.storage_full:
+            raise StorageError("storage_full")
+        if self._unwritten >= UNWRITTEN_FRAMES:
+            raise StorageError("storage_slow")
+        await self._photographer.wait_idle(self.config.deadline_s)
+        if not self._running:
+            raise Busy
+        plain = exposure_us is None and gain is None
+        exposure = self._photographer.begin(self._clock.now(), shared=plain)
+        try:
+            taken = await self._photographer.expose(exposure, exposure_us=exposure_us, gain=gain)
+        except SkylapseError as err:
+            self._failed(exposure, err)
+            raise
+        pending = self._keep(taken)
+        try:
+            async with asyncio.timeout(self.config.deadline_s):
+                record = await asyncio.shield(pending.done)
+        except TimeoutError:
+            pending.done.add_done_callback(_retrieve)
+            raise (self._ledger.error or StorageError("storage_slow")) from None
+        return CaptureOutcome(record, self.config.folder / record.file.relative_path, self._outbox.destination_ids)
+
+    def _keep(self, taken: Taken) -> _Pending:
+        """Put a frame in the line for disk and catalogue."""
+        pending = _Pending(taken, self._details(taken))
+        self._unwritten += 1
+
+        def given_up(err: SkylapseError) -> None:
+            self._unwritten -= 1
+            if not pending.done.done():
+                pending.done.set_exception(err)
+            self._emit(EventKind.FAILED, {"error": err.key, "placeholders": err.placeholders, "schedules": list(pending.details.schedules)})
+
+        self._ledger.put(self._writer(pending), given_up)
+        return pending
+
+    def _writer(self, pending: _Pending) -> Callable[[], Any]:
+        """Return the write that makes a frame durable, catalogued and announced; safe to try again after it failed half way."""
+        exposure = pending.taken.exposure
+        stored = None
+
+        async def write() -> None:
+            nonlocal stored
+            if stored is None:
+                stored = await asyncio.to_thread(self._store.write, pending.taken.shot.jpeg, pending.details)
+            sessions = [await self._sessions.session_of(self._schedules[tick.schedule_id], tick) for tick in exposure.ticks]
+            record = await self._catalogue.add_frame(
+                stored,
+                pending.details,
+                session_ids=sessions,
+                destinations=self._outbox.destination_ids,
+                remote_prefix=self.config.slug,
+            )
+            self._unwritten -= 1
+            self._announce(record, exposure.ticks)
+            if not pending.done.done():
+                pending.done.set_result(record)
+
+        return write
+
+    def _announce(self, record: FrameRecord, ticks: Sequence[Tick]) -> None:
+        self._last_frame = record
+        self._composer.frame_taken(record, ticks)
+        self._emit(
+            EventKind.CAPTURED,
+            {
+                "path": str(self.config.folder / record.file.relative_path),
+                "sha256": record.file.sha256,
+                "instant": record.details.taken_at.isoformat(),
+                "size_bytes": record.file.size_bytes,
+                "duration_ms": record.details.duration_ms,
+                "schedules": list(record.details.schedules),
+            },
+        )
+        self._outbox.wake()
+
+    def _details(self, taken: Taken) -> FrameDetails:
+        shot, site = taken.shot, self._site()
+        located = self.config.embed_location
+        return FrameDetails(
+            taken_at=shot.taken_at,
+            duration_ms=taken.duration_ms,
+            camera=self.config.camera,
+            manufacturer=self._source.identity.manufacturer,
+            model=self._source.identity.model,
+            exposure_us=shot.exposure_us,
+            gain=shot.gain,
+            lux=shot.lux,
+            colour_temperature_k=shot.colour_temperature_k,
+            sun_elevation_deg=round(solar_elevation(site, shot.taken_at), 3),
+            sun_azimuth_deg=round(solar_azimuth(site, shot.taken_at), 3),
+            latitude_deg=site.latitude_deg if located else None,
+            longitude_deg=site.longitude_deg if located else None,
+            altitude_m=site.elevation_m if located else None,
+            schedules=self._names(taken.exposure.ticks),
+        )
+
+    def _failed(self, exposure: Exposure, err: SkylapseError) -> None:
+        ticks, at = list(exposure.ticks), self._clock.now()
+
+        async def write() -> None:
+            sessions = [await self._sessions.session_of(self._schedules[tick.schedule_id], tick) for tick in ticks]
+            await self._catalogue.add_slots(at, failed_sessions=sessions)
+
+        if ticks:
+            self._ledger.put(write)
+        self._emit(
+            EventKind.FAILED, {"error": err.key, "placeholders": dict(err.placeholders), "schedules": list(self._names(exposure.ticks))}
+        )
+
+    def _missed(self, ticks: Sequence[Tick], reason: Missed) -> None:
+        kept, at = list(ticks), self._clock.now()
+
+        async def write() -> None:
+            sessions = [await self._sessions.session_of(self._schedules[tick.schedule_id], tick) for tick in kept]
+            await self._catalogue.add_slots(at, missed_sessions=sessions)
+
+        self._ledger.put(write)
+        self._emit(EventKind.MISSED, {"schedules": list(self._names(kept)), "count": len(kept), "reason": reason.value})
+
+    def _on_wake(self, now: datetime) -> None:
+        """End sessions whose window is over, and let the status follow the schedules."""
+        running = frozenset(i for i in self._schedules if self._planner.is_enabled(i)) if self._scheduler.enabled else frozenset()
+        if self._sessions.over(now, running):
+
+            async def write() -> None:
+                await self._sessions.close_over(now, running)
+
+            self._ledger.put(write)
+        if self._composer.schedules_changed():
+            self._bulletin.changed()
+
+    def _names(self, ticks: Sequence[Tick]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self._schedules[tick.schedule_id].name for tick in ticks))
+
+    # -- what a person or an automation asks for -------------------------------------------------------------------
+
+    def replan(self, reason: str) -> None:
+        """Compute the windows anew: ``sun.sun``, the place, the zone or the clock changed."""
+        self._scheduler.replan(reason)
+        self._bulletin.changed()
+
+    def gates_changed(self) -> None:
+        """Look at the schedules' gates again: one of their entities has a new state."""
+        self._scheduler.wake()
+        self._bulletin.changed()
+
+    async def set_capture_enabled(self, enabled: bool) -> None:
+        """Switch the schedules on or off, also after a restart; captures by hand stay possible."""
+        await self._catalogue.set_setting(SETTING_CAPTURE, ON if enabled else OFF)
+        self._scheduler.enabled = enabled
+        self._scheduler.wake()
+        await self._bulletin.publish()
+
+    async def set_uploads_enabled(self, enabled: bool) -> None:
+        """Let all destinations work or rest, also after a restart; the queue keeps growing meanwhile."""
+        await self._catalogue.set_setting(SETTING_UPLOADS, ON if enabled else OFF)
+        self._outbox.set_enabled(enabled)
+        await self._bulletin.publish()
+
+    async def set_schedule_enabled(self, schedule_id: str, enabled: bool) -> None:
+        """Switch one schedule on or off, also after a restart. Raises ``SkylapseError`` for an unknown one."""
+        if schedule_id not in self._schedules:
+            raise SkylapseError("unknown_schedule", schedule=schedule_id)
+        await self._catalogue.set_setting(SETTING_SCHEDULE + schedule_id, ON if enabled else OFF)
+        self._planner.set_enabled(schedule_id, enabled)
+        self._scheduler.wake()
+        await self._bulletin.publish()
+
+    async def retry_uploads(self, destination_id: str | None = None) -> int:
+        """Try waiting and quarantined uploads again now; return how many."""
+        return await self._outbox.retry(destination_id)
+
+    async def enqueue(self, paths: Sequence[Path], destination_ids: Sequence[str] | None = None) -> list[UploadRecord]:
+        """Put files, and all files of folders, in the queues. Raises ``SkylapseError`` for what is not there."""
+        return await self._outbox.enqueue(paths, destination_ids)
+
+    async def wait_for(self, upload_ids: Sequence[int], timeout_s: float) -> list[UploadRecord]:
+        """Wait until each upload is verified or quarantined, at most ``timeout_s``; return them as they then are."""
+        return await self._outbox.wait_for(upload_ids, timeout_s)
+
+    async def verify(
+        self, destination_ids: Sequence[str] | None = None, day_from: date | None = None, day_to: date | None = None
+    ) -> list[VerifyReport]:
+        """Prove anew what destinations hold; what is missing or differs goes back into the queue."""
+        return await self._outbox.verify(destination_ids, day_from, day_to)
+
+    async def cleanup(self, *, dry_run: bool) -> CleanupReport:
+        """Apply the retention rule now, or only tell what it would delete."""
+        return await self._keeper.clean(dry_run=dry_run)
+
+    async def forget_missing(self) -> int:
+        """Take frames whose files vanished for deleted, because a person was told and accepts it; return how many."""
+        count = await self._catalogue.forget_missing()
+        await self._bulletin.publish()
+        return count
+
+    async def latest_jpeg(self) -> bytes | None:
+        """Return the latest frame's file; None before the first one, or if its file is gone."""
+        if self._last_frame is None:
+            return None
+        return await self._store.read(self._last_frame.file.relative_path)
+
+    async def diagnostics(self) -> dict[str, Any]:
+        """Return what a maintainer needs to see, as the engine's own values; holds paths, entity ids and the place, no secrets."""
+        quarantined = await self._catalogue.quarantined(20)
+        return {
+            "identity": self.identity,
+            "status": self.status,
+            "schedules": list(self.config.schedules),
+            "reconciled": self._reconciled,
+            "catalogue_rebuilt_from": None if self.rebuilt_from is None else self.rebuilt_from.name,
+            "ledger_backlog": self._ledger.backlog,
+            "unwritten_frames": self._unwritten,
+            "quarantined": [upload for upload in quarantined if upload.state is UploadState.QUARANTINED],
+        }
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    def _emit(self, kind: EventKind, data: Mapping[str, Any]) -> None:
+        self._bulletin.emit(StationEvent(kind, self._clock.now(), dict(data)))
+
+    async def _compose(self) -> StationStatus:
+        return await self._composer.compose(running=self._running, last_frame=self._last_frame)
+
+
+def _retrieve(future: asyncio.Future[FrameRecord]) -> None:
+    """Take note of a future nobody waits for, so that asyncio does not complain of it."""
+    if not future.cancelled():
+        future.exception()

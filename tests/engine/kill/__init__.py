@@ -1,0 +1,1 @@
+"""The station killed with SIGKILL, again and again."""

@@ -1,0 +1,1 @@
+"""The whole station, with real files, catalogue and destinations."""

@@ -19,11 +19,12 @@ _ROTATION = "skylapse_demo_photographs"
 
 @dataclass(frozen=True)
 class Entity:
-    """An entity of a camera; ``of_part`` tells that it belongs to one of its schedules or destinations."""
+    """An entity of a camera; ``part`` is the schedule or destination it belongs to."""
 
     entity_id: str
     key: str
-    of_part: bool
+    name: str
+    part: str | None
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,21 @@ async def add_photographs(api: Api, nas: Path, photos: list[Path]) -> None:
 async def cameras(api: Api) -> list[Camera]:
     """Return what is set up, each camera with all its entities."""
     found = []
+    registry = await api.call("config/entity_registry/list")
     for entry in await api.call("config_entries/get", domain="skylapse"):
-        registry = await api.call("config/entity_registry/list")
-        own = [item for item in registry if item["config_entry_id"] == entry["entry_id"] and not item["disabled_by"]]
-        entities = (
-            Entity(item["entity_id"], item["translation_key"] or "", item["config_subentry_id"] is not None)
-            for item in sorted(own, key=lambda item: item["entity_id"])
-        )
-        found.append(Camera(entry["title"], tuple(entities)))
+        subentries = await api.call("config_entries/subentries/list", entry_id=entry["entry_id"])
+        parts = {part["subentry_id"]: part["title"] for part in subentries}
+        entities = [
+            Entity(
+                item["entity_id"],
+                item["translation_key"] or "",
+                item["original_name"] or entry["title"],
+                parts.get(item["config_subentry_id"]),
+            )
+            for item in registry
+            if item["config_entry_id"] == entry["entry_id"] and not item["disabled_by"]
+        ]
+        found.append(Camera(entry["title"], tuple(sorted(entities, key=lambda entity: (entity.part or "", entity.name)))))
     return found
 
 

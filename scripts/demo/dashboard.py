@@ -21,15 +21,12 @@ async def save(api: Api, cameras: Iterable[Camera]) -> None:
 def _view(camera: Camera) -> dict[str, Any]:
     """Return one camera's page."""
     sections = [
-        _section("The sky", [*_pictures(camera), *_tiles(camera, "button")]),
+        _section("The sky", [*_pictures(camera), *_tiles(camera, "button"), *_tiles(camera, "switch"), *_history(camera)]),
         _section("Now", _list(_of(camera, ("sensor", "binary_sensor"), part=False))),
-        _section(
-            "Schedules and destinations", [*_list(_of(camera, ("switch",))), *_list(_of(camera, ("sensor", "binary_sensor"), part=True))]
-        ),
-        _section("What happened", _history(camera)),
+        _section("Schedules and destinations", _list(_of(camera, ("switch", "button", "sensor", "binary_sensor"), part=True))),
     ]
     path = camera.name.lower().replace(" ", "-")
-    return {"type": "sections", "title": camera.name, "path": path, "max_columns": 4, "sections": sections}
+    return {"type": "sections", "title": camera.name, "path": path, "max_columns": 3, "sections": sections}
 
 
 def _section(heading: str, cards: list[dict[str, Any]]) -> dict[str, Any]:
@@ -40,7 +37,9 @@ def _section(heading: str, cards: list[dict[str, Any]]) -> dict[str, Any]:
 def _of(camera: Camera, domains: tuple[str, ...], *, part: bool | None = None) -> list[Entity]:
     """Return the camera's entities of these domains; with ``part``, only those of its schedules and destinations, or only the others."""
     return [
-        entity for entity in camera.entities if entity.entity_id.partition(".")[0] in domains and (part is None or entity.of_part == part)
+        entity
+        for entity in camera.entities
+        if entity.entity_id.partition(".")[0] in domains and (part is None or (entity.part is not None) == part)
     ]
 
 
@@ -54,14 +53,17 @@ def _pictures(camera: Camera) -> list[dict[str, Any]]:
 
 def _tiles(camera: Camera, domain: str) -> list[dict[str, Any]]:
     """Return a tile for each of the camera's own entities of a domain."""
-    return [{"type": "tile", "entity": entity.entity_id} for entity in _of(camera, (domain,), part=False)]
+    return [{"type": "tile", "entity": entity.entity_id, "name": entity.name} for entity in _of(camera, (domain,), part=False)]
 
 
 def _list(entities: list[Entity]) -> list[dict[str, Any]]:
     """Return a card that lists entities, none for an empty list."""
     if not entities:
         return []
-    return [{"type": "entities", "entities": [entity.entity_id for entity in entities], "grid_options": {"columns": "full"}}]
+    rows = [
+        {"entity": entity.entity_id, "name": entity.name if entity.part is None else f"{entity.part}: {entity.name}"} for entity in entities
+    ]
+    return [{"type": "entities", "entities": rows, "grid_options": {"columns": "full"}}]
 
 
 def _history(camera: Camera) -> list[dict[str, Any]]:

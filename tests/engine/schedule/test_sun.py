@@ -133,12 +133,12 @@ def test_elevation_and_azimuth_are_those_of_sun_sun(site: Site) -> None:
 
 
 def _samples(site: Site) -> list[tuple[datetime, float, bool]]:
-    """Return (instant, elevation, rising) through a year: each 10 minutes, and each minute around noon and midnight."""
+    """Return (instant, elevation, rising) through a year: each 20 minutes, and each minute around noon and midnight."""
     turns = sorted(
         [(at, True) for at in event_times(site, SunEvent.MIDNIGHT, YEAR_START - 2 * DAY, YEAR_END + 2 * DAY)]
         + [(at, False) for at in event_times(site, SunEvent.NOON, YEAR_START - 2 * DAY, YEAR_END + 2 * DAY)]
     )
-    instants = {YEAR_START + timedelta(minutes=10 * step) for step in range(6 * 24 * 365)}
+    instants = {YEAR_START + timedelta(minutes=20 * step) for step in range(3 * 24 * 365)}
     instants |= {at + timedelta(minutes=step) for at, _ in turns for step in range(-3, 4)}
     starts = [at for at, _ in turns]
     watcher = observer(site)
@@ -154,7 +154,7 @@ def test_an_instant_is_in_a_window_exactly_if_its_elevation_is_in_the_band(name:
     site = PLACES[name]
     samples = _samples(site)
     for min_deg, max_deg in BANDS:
-        for direction in Direction:
+        for direction in Direction if (min_deg, max_deg) in BANDS[:2] else [Direction.BOTH]:
             spans = elevation_windows(site, min_deg, max_deg, direction, YEAR_START, YEAR_END)
             assert all(begin < until for begin, until in spans)
             assert all(a[1] <= b[0] for a, b in pairwise(spans))
@@ -239,15 +239,18 @@ def test_a_band_the_sun_only_just_reaches_is_found() -> None:
 
 
 @pytest.mark.parametrize(("name", "month"), [("oulu_65n", 3), ("oulu_65n", 9), ("north_pole", 4), ("north_pole", 8), ("south_pole", 5)])
-def test_the_lowest_sun_is_not_at_solar_midnight(name: str, month: int) -> None:
-    """It comes half a minute off at 65 degrees, up to 75 minutes off at a pole: earlier while days get longer, else later."""
+@pytest.mark.parametrize("event", [SunEvent.MIDNIGHT, SunEvent.NOON])
+def test_lowest_and_highest_sun_are_not_at_solar_midnight_and_noon(name: str, month: int, event: SunEvent) -> None:
+    """They come half a minute off at 65 degrees, up to 75 minutes off at a pole: the sun climbs or sinks with the season meanwhile."""
     site = PLACES[name]
     start = datetime(2026, month, 20, tzinfo=UTC)
-    midnight = event_times(site, SunEvent.MIDNIGHT, start, start + 1.5 * DAY)[-1]
-    lowest = min((solar_elevation(site, midnight + offset * SECOND), midnight + offset * SECOND) for offset in range(-5000, 5000))
-    assert abs(lowest[1] - midnight) > 15 * SECOND
-    spans = elevation_windows(site, -90.0, lowest[0] + 1e-6, Direction.BOTH, midnight - 8 * HOUR, midnight + 8 * HOUR)
-    assert any(begin <= lowest[1] < until and until - begin < 10 * MINUTE for begin, until in spans)
+    turn = event_times(site, event, start, start + 1.5 * DAY)[-1]
+    lowest_or_highest = min if event is SunEvent.MIDNIGHT else max
+    height, at = lowest_or_highest((solar_elevation(site, turn + offset * SECOND), turn + offset * SECOND) for offset in range(-5000, 5000))
+    assert abs(at - turn) > 15 * SECOND
+    band = (-90.0, height + 1e-6) if event is SunEvent.MIDNIGHT else (height - 1e-6, 90.0)
+    spans = elevation_windows(site, *band, Direction.BOTH, turn - 8 * HOUR, turn + 8 * HOUR)
+    assert any(begin <= at < until and until - begin < 10 * MINUTE for begin, until in spans)
 
 
 def test_a_single_white_night_makes_two_days_of_it() -> None:

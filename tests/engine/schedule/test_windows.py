@@ -192,8 +192,12 @@ def test_windows_that_would_overlap_give_way_to_the_next() -> None:
     """24 h around a sunrise that comes two minutes earlier each day."""
     site = PLACES["amsterdam_52n"]
     start = datetime(2026, 3, 1, tzinfo=UTC)
-    found = windows(_schedule(AroundEvent(SunEvent.SUNRISE, 12 * HOUR, 12 * HOUR)), site, start, start + 10 * DAY)
+    schedule = _schedule(AroundEvent(SunEvent.SUNRISE, 12 * HOUR, 12 * HOUR))
+    found = windows(schedule, site, start, start + 10 * DAY)
     assert len(found) == 11
+    for window in found:  # also where the next one is not asked for
+        assert windows(schedule, site, window.start, window.start + SECOND) == [window]
+        assert windows(schedule, site, window.end - SECOND, window.end) == [window]
     assert all(a.end == b.start and a.end - a.start < DAY for a, b in pairwise(found))
 
 

@@ -192,7 +192,7 @@ async def test_check_finds_damage_that_opening_did_not(tmp_path: Path, clock: Fa
     await filled(path, clock)
     monkeypatch.setattr(database, "_CHECK_AT_OPEN_BYTES", 1)
     connection = sqlite3.connect(path)
-    root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'tally'").fetchone()[0]
+    root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_tally_1'").fetchone()[0]
     connection.close()
     data = bytearray(path.read_bytes())
     data[(root - 1) * 4096 : root * 4096] = b"\x5a" * 4096
@@ -220,15 +220,15 @@ async def test_recover_moves_aside_and_never_deletes(tmp_path: Path, clock: Fake
     catalogue = catalogue_at(path, clock)
     asides = []
     for number in range(3):
-        path.write_bytes(b"broken %d" % number)
-        path.with_name(FILE + "-wal").write_bytes(b"log %d" % number)
+        path.write_bytes(b"broken %d" % number * 1000)
         with pytest.raises(CatalogueError):
             await catalogue.open()
+        path.with_name(FILE + "-wal").write_bytes(b"log %d" % number)
         asides.append(await catalogue.recover())
         assert await catalogue.settings() == {}
         await catalogue.set_setting("works", "again")
         await catalogue.close()
-    assert [aside.read_bytes() for aside in asides] == [b"broken 0", b"broken 1", b"broken 2"]
+    assert [aside.read_bytes() for aside in asides] == [b"broken %d" % number * 1000 for number in range(3)]
     assert [aside.with_name(aside.name + "-wal").read_bytes() for aside in asides] == [b"log 0", b"log 1", b"log 2"]
     assert asides[0].name == "catalogue.db.corrupt-20261123T120000Z"
 
@@ -243,9 +243,7 @@ async def test_an_open_catalogue_can_be_recovered_too(catalogue: Catalogue) -> N
 async def test_a_full_disk_leaves_nothing_half_done_and_works_again_with_space(frames: Frames) -> None:
     catalogue = frames.catalogue
 
-    def limit(pages: int) -> None:
-        """SQLite's own limit stands for the disk's: the same error at the same place."""
-
+    # SQLite's own limit stands for the disk's: the same error in the same places
     record = await frames.take(NOW)
     await catalogue._read(lambda connection: connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}"))
     taken = 1

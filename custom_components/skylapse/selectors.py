@@ -61,7 +61,7 @@ class SwitchField(BooleanSelector):
 def duration(*, signed: bool = False) -> DurationSelector:
     """Return a field for hours, minutes and seconds; ``signed`` asks before or after, too."""
     mode = DurationSelectorMode.OFFSET if signed else DurationSelectorMode.POSITIVE
-    return DurationSelector(DurationSelectorConfig(enable_day=not signed, mode=mode))
+    return DurationSelector(DurationSelectorConfig(mode=mode))
 
 
 def choice(options: Iterable[str], translation_key: str, *, multiple: bool = False) -> SelectSelector:

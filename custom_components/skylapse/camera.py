@@ -21,8 +21,12 @@ PARALLEL_UPDATES = 0
 
 LAST_FRAME = CameraEntityDescription(key="last_frame", translation_key="last_frame", name=None)
 
-_CACHED_PICTURES = 4
-"""A dashboard asks for one or two sizes, a phone for another; each is one frame's JPEG."""
+type _Size = tuple[int | None, int | None]
+"""Width and height in pixels that a picture has to fit into; None is any."""
+
+_WHOLE: _Size = (None, None)
+_KEPT_PICTURES = 4
+"""Of the last frame: a dashboard asks for one or two sizes, a phone for another."""
 _SCALED_QUALITY = 85
 
 
@@ -79,7 +83,8 @@ class LastFrameCamera(SkylapseEntity, Camera):
         identity = self.station.identity
         self._attr_brand = identity.manufacturer or None
         self._attr_model = identity.model or None
-        self._pictures: OrderedDict[tuple[int, int | None, int | None], bytes] = OrderedDict()
+        self._kept: OrderedDict[_Size, bytes] = OrderedDict()
+        self._kept_frame_id: int | None = None
 
     @property
     @override
@@ -117,25 +122,24 @@ class LastFrameCamera(SkylapseEntity, Camera):
         frame = self.coordinator.data.last_frame
         if frame is None:
             return None
-        width = width if width and width > 0 else None
-        height = height if height and height > 0 else None
-        wanted = (frame.frame_id, width, height)
-        if (picture := self._pictures.get(wanted)) is None:
-            picture = await self._load(wanted)
-        if picture is not None:
-            self._pictures[wanted] = picture
-            self._pictures.move_to_end(wanted)
-            if len(self._pictures) > _CACHED_PICTURES:
-                self._pictures.popitem(last=False)
+        if frame.frame_id != self._kept_frame_id:
+            self._kept_frame_id = frame.frame_id
+            self._kept.clear()
+        size = (width if width and width > 0 else None, height if height and height > 0 else None)
+        picture = self._kept.get(size) or await self._load(size)
+        if picture is not None and frame.frame_id == self._kept_frame_id:
+            self._kept[size] = picture
+            self._kept.move_to_end(size)
+            if len(self._kept) > _KEPT_PICTURES:
+                self._kept.popitem(last=False)
         return picture
 
-    async def _load(self, wanted: tuple[int, int | None, int | None]) -> bytes | None:
+    async def _load(self, size: _Size) -> bytes | None:
         """Read the frame, and scale it if a size is wanted."""
-        frame_id, width, height = wanted
-        jpeg = self._pictures.get((frame_id, None, None))
+        jpeg = self._kept.get(_WHOLE)
         if jpeg is None:
             with translated_errors():
                 jpeg = await self.station.latest_jpeg()
-        if jpeg is None or (width is None and height is None):
+        if jpeg is None or size == _WHOLE:
             return jpeg
-        return await self.hass.async_add_executor_job(scaled, jpeg, width, height)
+        return await self.hass.async_add_executor_job(scaled, jpeg, *size)

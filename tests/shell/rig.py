@@ -1,7 +1,7 @@
 """A station whose status is made up, so that each of its states can be shown in a real Home Assistant."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from io import BytesIO
@@ -82,6 +82,8 @@ STATUS = StationStatus(
     queue=NAS.queue,
 )
 
+SIMULATED = SourceIdentity("simulated", "Skylapse", "Simulated sky", "seed 7")
+
 
 def jpeg(width: int = 640, height: int = 480) -> bytes:
     """Return a JPEG of that size."""
@@ -113,7 +115,7 @@ class MadeUpStation:
     """Tells what the test says, and notes what it was asked for."""
 
     status: StationStatus = STATUS
-    identity: SourceIdentity = SourceIdentity("simulated", "Skylapse", "Simulated sky", "seed 7")
+    identity: SourceIdentity = SIMULATED
     config: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(schedules=()))
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
@@ -227,13 +229,18 @@ async def set_up(
     station = station or MadeUpStation()
     entry = entry or garden()
     entry.add_to_hass(hass)
-    with ExitStack() as patches:
-        patches.enter_context(patch("custom_components.skylapse.build_station", return_value=station))
-        if all_enabled:
-            patches.enter_context(patch("homeassistant.helpers.entity.Entity.entity_registry_enabled_default", new=True))
+    with (
+        over(station),
+        patch("homeassistant.helpers.entity.Entity.entity_registry_enabled_default", new=True) if all_enabled else nullcontext(),
+    ):
         await hass.config_entries.async_setup(entry.entry_id)
         await hass.async_block_till_done()
     return station
+
+
+def over(station: MadeUpStation) -> AbstractContextManager[object]:
+    """Let entries that are loaded or reloaded inside the block have this station."""
+    return patch("custom_components.skylapse.build_station", return_value=station)
 
 
 def states(hass: HomeAssistant, domain: str | None = None) -> list[State]:

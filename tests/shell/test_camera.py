@@ -66,13 +66,46 @@ async def test_it_is_scaled_down_to_the_wanted_size(hass: HomeAssistant, wanted:
     assert station.asked.count(("latest_jpeg",)) == 1
 
 
+async def test_another_size_is_made_of_the_picture_that_is_kept(hass: HomeAssistant) -> None:
+    """Without another look at the disk."""
+    station = await set_up(hass, MadeUpStation(answers={"latest_jpeg": jpeg()}))
+    camera = hass.data["camera"].get_entity("camera.garden")
+    assert size(await camera.async_camera_image()) == (640, 480)
+    assert size(await camera.async_camera_image(320)) == (320, 240)
+    assert station.asked.count(("latest_jpeg",)) == 1
+
+
+async def test_a_picture_that_is_late_is_not_kept(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a newer frame was announced while it was read."""
+    station = await set_up(hass)
+    late, new = jpeg(64, 48), jpeg(32, 24)
+    reading, read = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> bytes:
+        reading.set()
+        await read.wait()
+        return late
+
+    monkeypatch.setattr(station, "latest_jpeg", slow)
+    camera = hass.data["camera"].get_entity("camera.garden")
+    first = asyncio.create_task(camera.async_camera_image())
+    await reading.wait()
+    monkeypatch.undo()
+    station.answers["latest_jpeg"] = new
+    station.tell(last_frame=replace(FRAME, frame_id=2))
+    assert await camera.async_camera_image() == new
+    read.set()
+    assert await first == late
+    assert await camera.async_camera_image() == new
+
+
 async def test_few_pictures_are_kept(hass: HomeAssistant) -> None:
     """However many sizes are asked for."""
     await set_up(hass, MadeUpStation(answers={"latest_jpeg": jpeg()}))
     camera = hass.data["camera"].get_entity("camera.garden")
     for width in range(100, 120):
         await camera.async_camera_image(width)
-    assert len(camera._pictures) <= 4
+    assert len(camera._kept) <= 4
 
 
 async def test_scaling_does_not_block_the_loop(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pytest_homeassistant_custom_component.components.recorder.common import asy
 
 from custom_components.skylapse.engine.frames.records import QueueCounts, SlotCounts
 
-from .rig import AT, NAS, STATUS, MadeUpStation, garden, set_up, states
+from .rig import AT, NAS, STATUS, MadeUpStation, garden, over, set_up, states
 
 SHOWN = {
     "sensor.garden_capture_success": "95.0",
@@ -152,7 +152,7 @@ async def test_destination_states(hass: HomeAssistant) -> None:
 async def test_devices(hass: HomeAssistant, device_registry: dr.DeviceRegistry) -> None:
     """One for the camera, and one below it for each schedule and destination, gone with its subentry."""
     entry = garden()
-    await set_up(hass, entry=entry)
+    station = await set_up(hass, entry=entry)
     camera = device_registry.async_get_device_by_identifier(("skylapse", "01GARDEN"), entry.entry_id)
     assert (camera.name, camera.manufacturer, camera.model, camera.serial_number) == ("Garden", "Skylapse", "Simulated sky", "seed 7")
     assert camera.sw_version == "0.1.0"
@@ -160,7 +160,9 @@ async def test_devices(hass: HomeAssistant, device_registry: dr.DeviceRegistry) 
         device = device_registry.async_get_device_by_identifier(("skylapse", subentry_id), entry.entry_id)
         assert (device.name, device.via_device_id, device.entry_type) == (name, camera.id, dr.DeviceEntryType.SERVICE)
         assert device.config_subentry_id == subentry_id
-    hass.config_entries.async_remove_subentry(entry, "nas")
+    with over(station):
+        hass.config_entries.async_remove_subentry(entry, "nas")
+        await hass.async_block_till_done()
     assert device_registry.async_get_device_by_identifier(("skylapse", "nas"), entry.entry_id) is None
     assert hass.states.get("sensor.garden_nas_state") is None
 

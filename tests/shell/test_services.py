@@ -3,7 +3,6 @@
 from datetime import date
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from homeassistant.core import Context, HomeAssistant
@@ -17,6 +16,7 @@ from pytest_homeassistant_custom_component.common import MockUser
 
 from custom_components.skylapse.engine.errors import CaptureTimeout, DestinationError, SkylapseError
 from custom_components.skylapse.engine.frames.records import UploadState
+from custom_components.skylapse.engine.frames.retention import CleanupReport
 from custom_components.skylapse.engine.station import CaptureOutcome
 from custom_components.skylapse.engine.upload.verify import VerifyReport
 
@@ -323,7 +323,7 @@ async def test_get_status(hass: HomeAssistant) -> None:
 
 async def test_cleanup_is_a_dry_run_unless_told_otherwise(hass: HomeAssistant) -> None:
     """Nothing is deleted by a call without fields."""
-    report = SimpleNamespace(deleted=[FRAME], freed_bytes=5, free_bytes=50, blocked=False)
+    report = CleanupReport(deleted=(FRAME.file.relative_path,), freed_bytes=5, blocked=False, free_bytes=50)
     station = await set_up(hass, MadeUpStation(answers={"cleanup": report}))
     answer = await act(hass, "cleanup")
     assert station.asked[-1] == ("cleanup", True)

@@ -1,5 +1,7 @@
 """Time and failure for tests of the queue."""
 
+# ruff: noqa: ASYNC110  - conditions of any kind are waited for
+
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

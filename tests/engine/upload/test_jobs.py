@@ -1,5 +1,7 @@
 """Blocking work that may hang."""
 
+# ruff: noqa: ASYNC110  - what threads do is looked at, they know no events of the loop
+
 import asyncio
 import threading
 import time

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from itertools import pairwise
 import logging
 from pathlib import Path
 
@@ -95,7 +96,9 @@ async def test_only_so_many_at_once(bench: Bench) -> None:
 
 
 async def test_a_files_own_failure_waits_longer_each_time_and_holds_up_nobody(bench: Bench) -> None:
-    bench.scripted.fails = lambda delivery: DestinationError("source_unreadable", path="x", reason="y") if delivery.remote_path == "bad" else None
+    bench.scripted.fails = lambda delivery: (
+        DestinationError("source_unreadable", path="x", reason="y") if delivery.remote_path == "bad" else None
+    )
     bad, _good = await bench.add("bad", "good")
     await bench.queue.start()
     record = await bench.until_state(bad, UploadState.WAITING)
@@ -109,7 +112,7 @@ async def test_a_files_own_failure_waits_longer_each_time_and_holds_up_nobody(be
     bench.clock.let_pass(24 * 3600)
     await bench.until(lambda: bench.clock.seconds > 23 * 3600)
     times = [at for at, name in bench.scripted.attempts if name == "bad"]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert all(5 <= gap <= 3600.1 for gap in gaps)
     assert 30 <= len(times) <= 45
     bench.scripted.fails = lambda _delivery: None
@@ -384,7 +387,7 @@ async def test_it_does_not_spin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
 
 async def test_deliveries_name_the_frames_file(bench: Bench) -> None:
     seen: list[Delivery] = []
-    bench.scripted.fails = lambda delivery: seen.append(delivery)
+    bench.scripted.fails = seen.append
     await bench.add("x/y")
     await bench.queue.start()
     await bench.until(lambda: len(bench.events) == 1)

@@ -168,7 +168,7 @@ def test_it_waits_for_another_process(root: Path, folder: int, monkeypatch: pyte
     monkeypatch.setattr(sums, "LOCK_WAIT_S", 30)
     thread = threading.Thread(target=Sums("0" * 8).record, args=(folder, "a", sha))
     thread.start()
-    os.rename(root / "SHA256SUMS", root / "moved")  # it replaces the list while we wait for the lock of the old one
+    (root / "SHA256SUMS").rename(root / "moved")  # it replaces the list while we wait for the lock of the old one
     os.close(fd)
     thread.join(30)
     assert not thread.is_alive()

@@ -33,7 +33,7 @@ WRONG_HASHES = 5
 """A file that came back wrong so often in a row is quarantined: something is broken that time will not heal."""
 SUSPICIOUS = 3
 """A file that brought the destination down so often in a row, each time after a good look at it, has to wait as if the fault were its own,
-so that one file never holds up all others."""
+and the next one decides: one file must never hold up all others."""
 
 
 class UploadQueue:
@@ -73,7 +73,7 @@ class UploadQueue:
         self._sending: dict[asyncio.Task[Proof], UploadRecord] = {}
         self._proofs: list[tuple[UploadRecord, Proof]] = []
         self._failures: list[tuple[UploadRecord, DestinationError | None]] = []
-        """None: given up while it was sent, no failure."""
+        """None: to be given back, for it was not this file's failure."""
         self._suspect = (0, 0)
         """The file that last brought the destination down after a good look, and how often in a row."""
 
@@ -173,8 +173,8 @@ class UploadQueue:
         self._ready.extend(await self._catalogue.claim(self._destination.destination_id, limit, self._clock.now()))
         if len(self._ready) == limit:
             self._dry = False
-        elif not self._ready and trial:
-            self._recover()
+        elif not self._ready and trial and await self._catalogue.next_try_at(self._destination.destination_id) is None:
+            self._recover()  # with nothing to send, the look is all there is to go by
 
     def _send(self) -> None:
         """Begin to deliver as many of the claimed files as may be under way at once."""
@@ -189,15 +189,21 @@ class UploadQueue:
         return await self._destination.deliver(delivery)
 
     def _ended(self, task: asyncio.Task[Proof]) -> None:
-        """Keep a copy's result until the catalogue knows it."""
+        """Keep a copy's result until the catalogue knows it; what it tells of the destination counts at once."""
         record = self._sending.pop(task)
+        self._signal.set()
         if task.cancelled():
             self._failures.append((record, None))
-        elif (error := task.exception()) is not None:
-            self._failures.append((record, self._told(error)))
-        else:
+        elif (error := task.exception()) is None:
             self._proofs.append((record, task.result()))
-        self._signal.set()
+            if not self._outage.to_look:
+                self._recover()
+        else:
+            told = self._told(error)
+            own = not told.destination_wide or self._suspicious(record, told)
+            self._failures.append((record, told if own else None))
+            if not own and not self._outage.to_look:  # else it is known, and this copy was under way before
+                self._down(told, record)
 
     def _told(self, error: BaseException) -> DestinationError:
         """Return what a destination raised as an error to show."""
@@ -225,7 +231,6 @@ class UploadQueue:
         if proofs := list(self._proofs):
             verified = set(await self._catalogue.mark_verified([(record.upload_id, proof) for record, proof in proofs]))
             del self._proofs[: len(proofs)]
-            self._recover()
             for record, proof in proofs:
                 if record.upload_id in verified:
                     self._emit(EventKind.VERIFIED, record, sha256=proof.sha256, method=proof.method.value, frame_path=record.local_path)
@@ -239,6 +244,7 @@ class UploadQueue:
         """Note a failure."""
         if error is None:
             await self._catalogue.release([record.upload_id])
+            self._dry = False
             return
         placeholders = dict(error.placeholders)
         wrong = 0
@@ -246,10 +252,7 @@ class UploadQueue:
             before = record.error_placeholders.get("times", "0") if record.error_key == "wrong_hash" else "0"
             wrong = int(before) + 1
             placeholders["times"] = str(wrong)
-        if error.destination_wide and not self._suspicious(record):
-            await self._catalogue.release([record.upload_id])
-            self._dry = False
-        elif error.permanent or wrong >= WRONG_HASHES:
+        if error.permanent or wrong >= WRONG_HASHES:
             await self._catalogue.mark_quarantined(record.upload_id, error.key, placeholders)
             _LOGGER.warning("%s will not be sent to %s: %s", record.remote_path, self._destination.name, error)
             self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, quarantined=True)
@@ -257,11 +260,11 @@ class UploadQueue:
             at = self._clock.now() + upload_backoff(record.attempts + 1, self._rng)
             await self._catalogue.mark_waiting(record.upload_id, at, error.key, placeholders)
             self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, quarantined=False)
-        if error.destination_wide:
-            self._down(error, record)
 
-    def _suspicious(self, record: UploadRecord) -> bool:
+    def _suspicious(self, record: UploadRecord, error: DestinationError) -> bool:
         """Tell whether it may be this file that brings the destination down again and again."""
+        if record.error_key == error.key:  # it was before
+            return True
         if not self._outage.on_trial:
             return False
         upload_id, times = self._suspect
@@ -269,9 +272,7 @@ class UploadQueue:
         return self._suspect[1] >= SUSPICIOUS
 
     def _down(self, error: DestinationError, record: UploadRecord | None) -> None:
-        """Note that the destination is down; copies that were under way then tell nothing new."""
-        if record is not None and self._outage.to_look:
-            return
+        """Note that the destination is down."""
         if self._outage.fail(error):
             _LOGGER.warning("%s is not available: %s", self._destination.name, error)
             self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, quarantined=False)
@@ -282,7 +283,7 @@ class UploadQueue:
         self._suspect = (0, 0)
         if self._outage.recover():
             _LOGGER.info("%s is available again", self._destination.name)
-        self._on_change()
+            self._on_change()
 
     def _emit(self, kind: EventKind, record: UploadRecord | None, **data: object) -> None:
         remote_path = None if record is None else record.remote_path

@@ -523,7 +523,7 @@ class Station:
             "catalogue_rebuilt_from": None if self.rebuilt_from is None else self.rebuilt_from.name,
             "ledger_backlog": self._ledger.backlog,
             "unwritten_frames": self._unwritten,
-            "quarantined": [upload for upload in quarantined if upload.state is UploadState.QUARANTINED],
+            "quarantined": quarantined,
         }
 
     # -- telling ---------------------------------------------------------------------------------------------------

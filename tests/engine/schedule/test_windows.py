@@ -28,6 +28,7 @@ from .places import PLACES, YEAR_END, YEAR_START, astral_events, every_place
 from .strategies import schedules
 
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -199,6 +200,34 @@ def test_windows_that_would_overlap_give_way_to_the_next() -> None:
         assert windows(schedule, site, window.start, window.start + SECOND) == [window]
         assert windows(schedule, site, window.end - SECOND, window.end) == [window]
     assert all(a.end == b.start and a.end - a.start < DAY for a, b in pairwise(found))
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        ("tromso", BetweenEvents(SunEvent.SUNRISE, SunEvent.SUNSET, timedelta(), 12 * HOUR)),  # 24 h at equinox, starting ever earlier
+        ("tromso", AroundEvent(SunEvent.SUNRISE, 12 * HOUR, 12 * HOUR)),
+        ("amsterdam_52n", BetweenEvents(SunEvent.SUNSET, SunEvent.SUNSET, -2 * HOUR, HOUR)),
+        ("amsterdam_52n", BetweenEvents(SunEvent.SUNSET, SunEvent.SUNSET, 12 * HOUR, 11 * HOUR)),
+        ("amsterdam_52n", BetweenEvents(SunEvent.SUNSET, SunEvent.SUNSET, -12 * HOUR, 12 * HOUR - MINUTE)),
+        ("amsterdam_52n", BetweenEvents(SunEvent.DUSK_CIVIL, SunEvent.DAWN_CIVIL, -6 * HOUR, 5 * HOUR)),
+        ("kiritimati", BetweenEvents(SunEvent.DAWN_CIVIL, SunEvent.NOON, 12 * HOUR, 12 * HOUR)),
+        ("taveuni_180", ElevationBand(-90.0, -6.0)),
+        ("lord_howe", TimeOfDay(time(2, 15), time(2, 15))),
+        ("lord_howe", Always()),
+    ],
+)
+def test_a_window_is_the_same_in_the_narrowest_range(name: str, when: When) -> None:
+    """Around an equinox and the ends of daylight saving: for each window ask for its first and its last second only."""
+    site, schedule = PLACES[name], _schedule(when)
+    for start in (datetime(2026, 3, 5, tzinfo=UTC), datetime(2026, 9, 12, tzinfo=UTC)):
+        found = windows(schedule, site, start, start + 25 * DAY)
+        assert len(found) >= 20
+        assert all(a.end <= b.start for a, b in pairwise(found))
+        for window in found:
+            assert windows(schedule, site, window.start, window.start + SECOND) == [window]
+            assert windows(schedule, site, window.end - SECOND, window.end) == [window]
+            assert window not in windows(schedule, site, window.end, window.end + SECOND)
 
 
 def test_a_night_too_short_for_its_offsets_has_no_window() -> None:

@@ -53,11 +53,10 @@ def _between(when: BetweenEvents, site: Site, start: datetime, end: datetime) ->
     following day. Where that would be longer than 24 h, because the offsets put an end before its start event ("two hours before
     sunset until sunset"), the end event before it is taken. If none fits (polar day and night), there is no window.
     """
-    earliest = start - _DAY - abs(when.start_offset) - abs(when.end_offset)
-    latest = end + _DAY + abs(when.start_offset) + abs(when.end_offset)
-    ends = event_times(site, when.end, earliest - 2 * _DAY, latest + 2 * _DAY)
+    first, last = start - _DAY - when.start_offset, end - when.start_offset
+    ends = event_times(site, when.end, first - 2 * _DAY, last + 2 * _DAY)  # offsets move an end by up to a day against its start
     spans: list[Span] = []
-    for event in event_times(site, when.start, earliest, latest):
+    for event in event_times(site, when.start, first, last):
         begin = event + when.start_offset
         following = bisect_right(ends, event)
         for until in (at + when.end_offset for at in reversed(ends[max(0, following - 1) : following + 1])):

@@ -47,7 +47,7 @@ async def test_open_is_idempotent_and_close_ends_the_thread(tmp_path: Path, cloc
     await catalogue.close()
     await catalogue.close()
     assert not threads()
-    assert sorted(os.listdir(catalogue.path.parent)) == [FILE]
+    assert [path.name for path in catalogue.path.parent.iterdir()] == [FILE]
 
 
 async def test_closed_it_says_so(tmp_path: Path, clock: FakeClock) -> None:
@@ -245,7 +245,9 @@ async def test_a_full_disk_leaves_nothing_half_done_and_works_again_with_space(f
 
     # SQLite's own limit stands for the disk's: the same error in the same places
     record = await frames.take(NOW)
-    await catalogue._read(lambda connection: connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}"))
+    await catalogue._read(
+        lambda connection: connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+    )
     taken = 1
     with pytest.raises(StorageError) as caught:  # noqa: PT012  which one is the first that does not fit is the page layout's business
         for number in range(1, 500):

@@ -62,7 +62,9 @@ def foreign() -> bytes:
     tags[Base.Make] = "Phönix".encode()
     tags[Base.Model] = "P1"
     tags[Base.Orientation] = 6
-    tags.get_ifd(IFD.Exif).update({Base.FNumber: 2.8, Base.MakerNote: b"secret place", Base.LensModel: "Wide 24", Base.CameraOwnerName: "Ann"})
+    tags.get_ifd(IFD.Exif).update(
+        {Base.FNumber: 2.8, Base.MakerNote: b"secret place", Base.LensModel: "Wide 24", Base.CameraOwnerName: "Ann"}
+    )
     tags.get_ifd(IFD.GPSInfo).update({GPS.GPSLatitudeRef: "N", GPS.GPSLatitude: (1.0, 2.0, 3.0)})
     return picture(exif=tags)
 
@@ -141,7 +143,9 @@ def test_other_segments_keep_order_and_place_tellers_go() -> None:
     iptc = segment(0xED, b"Photoshop 3.0\x008BIM city")
     profile = segment(0xE2, b"ICC_PROFILE\x00\x01\x01abc")
     comment = segment(0xFE, b"hello")
-    spliced = exif.splice(with_segments(xmp, iptc, profile, comment, segment(0xE1, b"Exif\x00\x00junk"), segment(0xE1, b"Exif\x00\x00more")), FULL)
+    spliced = exif.splice(
+        with_segments(xmp, iptc, profile, comment, segment(0xE1, b"Exif\x00\x00junk"), segment(0xE1, b"Exif\x00\x00more")), FULL
+    )
     assert b"GPSLatitude" not in spliced
     assert b"8BIM" not in spliced
     assert b"junk" not in spliced
@@ -256,5 +260,7 @@ def test_exiftool_reads_it(tmp_path) -> None:
     assert told["GPSLatitude"] == pytest.approx(-52.123456, abs=1e-6)
     assert told["GPSAltitude"] == pytest.approx(-3.5)
     assert json.loads(told["UserComment"])["camera"] == "Dächle ☁"
-    out = subprocess.run(["exiftool", "-validate", "-warning", "-a", "-s3", str(path)], capture_output=True, check=True, timeout=30, text=True)
+    out = subprocess.run(
+        ["exiftool", "-validate", "-warning", "-a", "-s3", str(path)], capture_output=True, check=True, timeout=30, text=True
+    )
     assert not [line for line in out.stdout.splitlines() if "Missing required" not in line and "Warning" not in line]

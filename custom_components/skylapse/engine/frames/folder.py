@@ -1,5 +1,6 @@
 """What lies in a camera's folder, day by day."""
 
+import contextlib
 from dataclasses import dataclass, field
 import os
 from pathlib import Path
@@ -33,16 +34,18 @@ def list_day(folder: Path, day: str, slug: str) -> DayListing:
     """Return what the camera ``slug`` has in a day's folder; nothing if there is none. Raises ``OSError``."""
     listing = DayListing()
     try:
-        with os.scandir(folder / day) as entries:
-            for entry in entries:
-                if not entry.is_file(follow_symlinks=False):
-                    continue
-                if parse_instant(entry.name, slug) is not None:
-                    listing.sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
-                elif entry.name.endswith(PARTIAL) and parse_instant(entry.name.removesuffix(PARTIAL), slug) is not None:
-                    listing.partials.append(entry.name)
+        entries = os.scandir(folder / day)
     except FileNotFoundError, NotADirectoryError:
-        return DayListing()  # all of it was deleted meanwhile
+        return listing
+    with entries:
+        for entry in entries:
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            if parse_instant(entry.name, slug) is not None:
+                with contextlib.suppress(FileNotFoundError):  # this one was deleted meanwhile; the others are still there
+                    listing.sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+            elif entry.name.endswith(PARTIAL) and parse_instant(entry.name.removesuffix(PARTIAL), slug) is not None:
+                listing.partials.append(entry.name)
     return listing
 
 

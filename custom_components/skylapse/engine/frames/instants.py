@@ -17,11 +17,6 @@ def from_us(value: int) -> datetime:
     return EPOCH + timedelta(microseconds=value)
 
 
-def maybe_us(at: datetime | None) -> int | None:
-    """Return what ``to_us`` does, None for None."""
-    return None if at is None else to_us(at)
-
-
 def maybe_instant(value: int | None) -> datetime | None:
     """Return what ``from_us`` does, None for None."""
     return None if value is None else from_us(value)

@@ -15,7 +15,7 @@ from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState, 
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, issue_registry as ir
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
@@ -360,3 +360,52 @@ async def test_a_camera_that_hangs_is_given_up_at_the_deadline(hass: HomeAssista
     with pytest.raises(CaptureTimeout) as caught:
         await image_fetcher(hass)("camera.x", 0.01)
     assert caught.value.placeholders == {"deadline_s": "0.01"}
+
+
+@pytest.mark.usefixtures("socket_enabled")
+async def test_a_frame_that_cannot_be_copied_any_more_is_told_until_it_is_healed(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, entry: MockConfigEntry, media: Path
+) -> None:
+    """Its file is gone before it was copied: quarantined, a repair issue, in the diagnostics; put back and retried, all is well."""
+    await start(hass, entry)
+    for entity_id in ("switch.garden_all_day", "switch.garden_uploads"):
+        await hass.services.async_call("switch", "turn_off", {"entity_id": entity_id}, blocking=True)
+    await hass.services.async_call("button", "press", {"entity_id": "button.garden_capture_now"}, blocking=True)
+    taken = files(media / "skylapse/garden", "*.jpg")
+    kept = {path: path.read_bytes() for path in taken}
+    lost = max(taken)
+    lost.unlink()
+    (lost.parent / "other.txt").touch()
+    await hass.services.async_call("switch", "turn_on", {"entity_id": "switch.garden_uploads"}, blocking=True)
+    await until(hass, lambda: number(hass, "sensor.garden_nas_quarantined") == 1)
+    assert "uploads_quarantined" in hass.states.get("binary_sensor.garden_problem").attributes["reasons"]
+    issue_id = f"{entry.entry_id}_uploads_quarantined_nas"
+    assert ir.async_get(hass).async_get_issue("skylapse", issue_id).translation_placeholders["count"] == "1"
+    found: Any = await get_diagnostics_for_config_entry(hass, hass_client, entry)
+    assert found["station"]["quarantined"][0]["local_path"].startswith("<local>/skylapse/garden/")
+    assert found["station"]["quarantined"][0]["error_key"] == "source_missing"
+
+    lost.write_bytes(kept[lost])
+    await hass.services.async_call("button", "press", {"entity_id": "button.garden_nas_retry_uploads"}, blocking=True)
+    await until(hass, lambda: hass.states.get("binary_sensor.garden_problem").state == "off")
+    assert ir.async_get(hass).async_get_issue("skylapse", issue_id) is None
+    await until(hass, lambda: number(hass, "sensor.garden_nas_verified") == len(taken))
+
+
+async def test_a_destination_that_goes_away_and_comes_back(hass: HomeAssistant, entry: MockConfigEntry, nas: Path) -> None:
+    """Nothing is written into what is not the destination; a repair issue tells of it and goes away by itself."""
+    await start(hass, entry)
+    await until(hass, lambda: number(hass, "sensor.garden_nas_verified") >= 1)
+    marker = nas / ".skylapse-destination"
+    content = marker.read_bytes()
+    marker.unlink()
+    await until(hass, lambda: hass.states.get("binary_sensor.garden_nas_connection").state == "off")
+    state = hass.states.get("binary_sensor.garden_nas_connection")
+    assert "is not mounted" in state.attributes["error"]
+    assert hass.states.get("sensor.garden_nas_state").state == "not_available"
+    issue_id = f"{entry.entry_id}_destination_unavailable_nas"
+    assert "is not mounted" in ir.async_get(hass).async_get_issue("skylapse", issue_id).translation_placeholders["error"]
+    marker.write_bytes(content)
+    await hass.services.async_call("button", "press", {"entity_id": "button.garden_retry_uploads"}, blocking=True)
+    await until(hass, lambda: hass.states.get("binary_sensor.garden_nas_connection").state == "on")
+    assert ir.async_get(hass).async_get_issue("skylapse", issue_id) is None

@@ -259,6 +259,7 @@ async def test_a_frame_the_catalogue_refuses_is_told_as_failed_and_adopted_later
         await capture
     assert "catalogue_failed" in {event.data["error"] for event in world.of_kind(EventKind.FAILED)}
     await station.set_capture_enabled(False)
+    monkeypatch.setattr("custom_components.skylapse.engine.station.STOP_S", 0.1)
     await station.stop()
     kept = len(list(world.media.rglob("*.jpg")))
     assert kept >= 1

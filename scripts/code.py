@@ -93,7 +93,7 @@ def _call(node: ast.Call, path: Path, place: str, source: Source, errors: Mappin
         if wanted:
             source.errors.append(Use(place, wanted, given))
     elif key is None:
-        if step := _text(keywords.get("step_id")):
+        if name in {"async_show_form", "async_show_menu"} and (step := _text(keywords.get("step_id"))):
             source.steps.append(Use(place, step, None))
         if (reason := _text(keywords.get("reason"))) and reason not in _CORE_REASONS:
             source.reasons.append(Use(place, reason, None))

@@ -12,7 +12,7 @@ import sys
 import time
 
 from . import cameras, dashboard
-from .api import PASSWORD, USER, Api, ApiError, connect
+from .api import PASSWORD, USER, ApiError, connect
 from .home import ROOT, Folders, HomeAssistant, port_is_free
 
 _FIRST_COPY_S = 120
@@ -65,7 +65,7 @@ async def _set_up(home: HomeAssistant, photos: list[Path], began: float) -> None
         found = await cameras.cameras(api)
         await dashboard.save(api, found)
         print(_told(home, [camera.name for camera in found]), flush=True)
-        await _first_copy(api, home, began)
+        await _first_copy(home, began)
 
 
 def _told(home: HomeAssistant, names: list[str]) -> str:
@@ -84,7 +84,7 @@ def _told(home: HomeAssistant, names: list[str]) -> str:
 """
 
 
-async def _first_copy(api: Api, home: HomeAssistant, began: float) -> None:
+async def _first_copy(home: HomeAssistant, began: float) -> None:
     """Wait until a frame has been copied and proven, and tell so."""
     end = time.monotonic() + _FIRST_COPY_S
     while home.running and time.monotonic() < end:

@@ -92,7 +92,7 @@ def test_an_entity_without_a_proper_id_is_refused(entity_id: object) -> None:
         ("width", 1920.5),
         ("width", "1920"),
         ("width", None),
-        ("width", True),
+        ("quality", True),
         ("width", math.nan),
         ("height", 47),
         ("height", 4321),

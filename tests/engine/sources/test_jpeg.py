@@ -127,6 +127,8 @@ SEGMENT_SOS = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
         (b"\xff\xc0\x00\x07\x08\x00\x10\x00\x20" + SEGMENT_SOS + b"\x12\xff\xd9", "picture_damaged"),  # too short for a size
         (SEGMENT_SOF.replace(b"\x00\x10\x00\x20", b"\x00\x00\x00\x20") + SEGMENT_SOS + b"\x12\xff\xd9", "picture_damaged"),
         (SEGMENT_SOF.replace(b"\x00\x10\x00\x20", b"\x00\x10\x00\x00") + SEGMENT_SOS + b"\x12\xff\xd9", "picture_damaged"),
+        (SEGMENT_SOF + SEGMENT_SOS + b"\x12\xff\xff\x00\x12\xff\xd9", None),  # a fill byte before a stuffed one
+        (SEGMENT_SOF + b"\xff\xda\x00\x01\x12\xff\xd9", "picture_damaged"),
         (b"\xff\xe0\x00\x01" + SEGMENT_SOF, "picture_damaged"),  # a length shorter than itself
         (b"\xff\x00" + SEGMENT_SOF, "picture_damaged"),
         (b"\x00" + SEGMENT_SOF, "picture_damaged"),

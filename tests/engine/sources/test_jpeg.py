@@ -145,6 +145,11 @@ def test_structure(body: bytes, key: str | None) -> None:
         assert verdict(b"\xff\xd8" + body) == key
 
 
+def test_a_file_of_markers_alone_is_given_up() -> None:
+    assert verdict(b"\xff\xd8" + b"\xff\x01" * 19_999) == "picture_truncated"
+    assert verdict(b"\xff\xd8" + b"\xff\x01" * 10_000_000) == "picture_damaged"
+
+
 def test_errors_say_where_and_how_much() -> None:
     with pytest.raises(BadPicture) as caught:
         check_jpeg(b"\xff\xd8\xff\xd9")

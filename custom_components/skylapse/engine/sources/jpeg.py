@@ -13,6 +13,9 @@ from ..errors import BadPicture
 LARGEST_BYTES: Final = 50_000_000
 """More than any camera of a person gives; guards memory and disk against one that lies."""
 
+_MOST_MARKERS: Final = 20_000
+"""Real pictures have dozens; a file of nothing else would keep a processor busy for many seconds."""
+
 _SOI: Final = 0xD8
 _EOI: Final = 0xD9
 _SOS: Final = 0xDA
@@ -75,7 +78,7 @@ def _walk(data: bytes) -> tuple[int, int]:
     size: tuple[int, int] | None = None
     scans = 0
     position = 2
-    while True:
+    for _ in range(_MOST_MARKERS):
         marker, position = _marker(data, position)
         if marker == _EOI:
             if size is None or not scans:
@@ -93,6 +96,7 @@ def _walk(data: bytes) -> tuple[int, int]:
                 raise _damaged(start)
             scans += 1
             position = _scan_end(data, position)
+    raise _damaged(position)
 
 
 def _marker(data: bytes, position: int) -> tuple[int, int]:

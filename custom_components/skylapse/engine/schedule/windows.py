@@ -54,7 +54,7 @@ def _between(when: BetweenEvents, site: Site, start: datetime, end: datetime) ->
     sunset until sunset"), the end event before it is taken. If none fits (polar day and night), there is no window.
     """
     first, last = start - _DAY - when.start_offset, end - when.start_offset
-    ends = event_times(site, when.end, first - 2 * _DAY, last + 2 * _DAY)  # offsets move an end by up to a day against its start
+    ends = event_times(site, when.end, first, last + 2 * _DAY)  # offsets move an end by up to a day against its start
     spans: list[Span] = []
     for event in event_times(site, when.start, first, last):
         begin = event + when.start_offset

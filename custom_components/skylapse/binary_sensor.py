@@ -31,6 +31,7 @@ class ScheduleBinarySensorDescription(BinarySensorEntityDescription):
     """A yes or no of one schedule."""
 
     value_fn: Callable[[ScheduleStatus], bool]
+    attributes_fn: Callable[[ScheduleStatus], Mapping[str, Any]] | None = None
 
 
 STATION_SENSORS: tuple[StationBinarySensorDescription, ...] = (
@@ -66,6 +67,7 @@ SCHEDULE_SENSORS: tuple[ScheduleBinarySensorDescription, ...] = (
         translation_key="active",
         device_class=BinarySensorDeviceClass.RUNNING,
         value_fn=lambda schedule: schedule.active,
+        attributes_fn=lambda schedule: {"waiting_for": schedule.waiting_for, "interval": schedule.interval_s},
     ),
     ScheduleBinarySensorDescription(
         key="gate",
@@ -126,6 +128,13 @@ class ScheduleBinarySensor(ScheduleEntity, BinarySensorEntity):
         """Return the state."""
         schedule = self.schedule
         return self.entity_description.value_fn(schedule) if schedule else None
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any] | None:
+        """Return what explains the state."""
+        schedule, attributes_fn = self.schedule, self.entity_description.attributes_fn
+        return attributes_fn(schedule) if schedule and attributes_fn else None
 
 
 class ConnectivitySensor(DestinationEntity, BinarySensorEntity):

@@ -8,6 +8,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .engine.status import EventKind, StationEvent
 from .entity import SkylapseEntity
+from .errors import describe
 from .runtime import SkylapseConfigEntry
 
 PARALLEL_UPDATES = 0
@@ -24,7 +25,9 @@ class ActivityEvent(SkylapseEntity, EventEntity):
     """What the station did last."""
 
     # different for every frame: automations see them, the recorder's database would only grow by them
-    _unrecorded_attributes = frozenset({"path", "frame_path", "remote_path", "sha256", "instant", "size_bytes", "duration_ms"})
+    _unrecorded_attributes = frozenset(
+        {"path", "frame_path", "remote_path", "placeholders", "sha256", "instant", "size_bytes", "duration_ms"}
+    )
 
     @override
     async def async_added_to_hass(self) -> None:
@@ -39,6 +42,9 @@ class ActivityEvent(SkylapseEntity, EventEntity):
 
     @callback
     def _on_event(self, event: StationEvent) -> None:
-        """Show one event."""
-        self._trigger_event(event.kind, dict(event.data))
+        """Show one event; an error is told in words, too, for notifications."""
+        data = dict(event.data)
+        if error := data.get("error"):
+            data["message"] = describe(self.hass, error, data.get("placeholders", {}))
+        self._trigger_event(event.kind, data)
         self.async_write_ha_state()

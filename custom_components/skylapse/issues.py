@@ -18,10 +18,11 @@ if TYPE_CHECKING:  # runtime.py imports this module by way of the coordinator
 _LOGGER = logging.getLogger(__name__)
 
 _GIGABYTE = 1e9
-_CRITICAL = frozenset({Problem.STORAGE_FULL, Problem.STORAGE_FAILED, Problem.FRAMES_MISSING})
-"""What loses frames for as long as nobody acts; the rest is caught up with later."""
 _RETRIED = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED})
-"""What a person can have tried again from inside Home Assistant: these have a fix flow in ``repairs.py``."""
+"""What a person can have tried again from inside Home Assistant: these have a fix flow in ``repairs.py``.
+
+They are warnings, because no frame is lost meanwhile; the others are errors.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class ProblemReporter:
             data={"entry_id": self._entry.entry_id, "destination_id": finding.destination_id},
             config_entry_id=self._entry.entry_id,
             is_fixable=finding.problem in _RETRIED,
-            severity=ir.IssueSeverity.CRITICAL if finding.problem in _CRITICAL else ir.IssueSeverity.ERROR,
+            severity=ir.IssueSeverity.WARNING if finding.problem in _RETRIED else ir.IssueSeverity.ERROR,
             translation_key=finding.problem,
             translation_placeholders={"camera": self._entry.title, **finding.placeholders},
         )

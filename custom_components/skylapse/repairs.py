@@ -3,7 +3,7 @@
 from homeassistant.components.repairs import RepairsFlow, RepairsFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import issue_registry as ir
-import probatio as vol
+import voluptuous as vol
 
 from .const import DOMAIN
 from .engine.errors import SkylapseError

@@ -10,7 +10,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
 from homeassistant.util.json import JsonObjectType
-import probatio as vol
+import voluptuous as vol
 
 from .const import DOMAIN, SUBENTRY_DESTINATION
 from .engine.frames.records import UploadRecord, UploadState

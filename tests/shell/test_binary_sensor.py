@@ -45,6 +45,15 @@ async def test_problem_names_its_reasons(hass: HomeAssistant) -> None:
     assert (state.state, state.attributes["reasons"]) == ("on", ["capture_failing", "storage_full"])
 
 
+async def test_a_schedule_tells_which_one_it_waits_for(hass: HomeAssistant) -> None:
+    """An exclusive one of higher rank."""
+    station = await set_up(hass)
+    assert hass.states.get("binary_sensor.garden_sunrise_active").attributes["waiting_for"] is None
+    station.tell(schedules=(replace(SUNRISE, active=False, waiting_for="Golden hours"),))
+    state = hass.states.get("binary_sensor.garden_sunrise_active")
+    assert (state.state, state.attributes["waiting_for"], state.attributes["interval"]) == ("off", "Golden hours", 10.0)
+
+
 async def test_connection_tells_why_and_when_it_is_tried_next(hass: HomeAssistant) -> None:
     """Unknown until it was tried."""
     station = await set_up(hass)
@@ -80,7 +89,9 @@ async def test_entities_of_parts_that_are_gone_have_no_value(hass: HomeAssistant
     station = await set_up(hass, entry=entry)
     station.tell(schedules=(), destinations=())
     sunrise, nas = entry.subentries["sunrise"], entry.subentries["nas"]
-    assert ScheduleBinarySensor(entry, SCHEDULE_SENSORS[0], sunrise).is_on is None
+    active = ScheduleBinarySensor(entry, SCHEDULE_SENSORS[0], sunrise)
+    assert active.is_on is None
+    assert active.extra_state_attributes is None
     assert ScheduleSensor(entry, SCHEDULE_FIGURES[0], sunrise).native_value is None
     assert ScheduleSwitch(entry, SCHEDULE_SWITCH, sunrise).is_on is None
     assert DestinationSensor(entry, DESTINATION_SENSORS[0], nas).native_value is None

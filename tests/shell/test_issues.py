@@ -68,6 +68,7 @@ async def test_a_problem_is_raised_and_heals(hass: HomeAssistant, caplog: pytest
     assert issue.translation_placeholders.items() >= {"camera": "Garden", **expected}.items()
     assert "{" not in str(issue.translation_placeholders.values())
     assert issue.is_fixable is (problem in FIXABLE)
+    assert issue.severity is (ir.IssueSeverity.WARNING if problem in FIXABLE else ir.IssueSeverity.ERROR)
     texts = json.loads(await hass.async_add_executor_job(Path("custom_components/skylapse/translations/en.json").read_text))
     text = texts["issues"][problem]
     described = text["fix_flow"]["step"]["confirm"] if issue.is_fixable else text

@@ -10,9 +10,9 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError,
 from homeassistant.helpers.service import async_get_all_descriptions
 from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import load_yaml_dict
-import probatio as vol
 import pytest
 from pytest_homeassistant_custom_component.common import MockUser
+import voluptuous as vol
 
 from custom_components.skylapse.engine.errors import CaptureTimeout, DestinationError, SkylapseError
 from custom_components.skylapse.engine.frames.records import UploadState

@@ -119,7 +119,13 @@ async def test_a_files_own_failure_waits_longer_each_time_and_holds_up_nobody(be
     bench.clock.let_pass(3600)
     await bench.until_state(bad, UploadState.VERIFIED)
     failed = [data for kind, data in bench.events if kind is EventKind.UPLOAD_FAILED]
-    assert failed[0] == {"destination": "Scripted", "remote_path": "bad", "error": "source_unreadable", "quarantined": False}
+    assert failed[0] == {
+        "destination": "Scripted",
+        "remote_path": "bad",
+        "error": "source_unreadable",
+        "placeholders": {"path": "x", "reason": "y"},
+        "quarantined": False,
+    }
 
 
 async def test_what_cannot_heal_is_quarantined_until_a_person_retries(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -134,7 +140,7 @@ async def test_what_cannot_heal_is_quarantined_until_a_person_retries(bench: Ben
     assert len(bench.scripted.attempts) == 1
     assert bench.events[-1] == (
         EventKind.UPLOAD_FAILED,
-        {"destination": "Scripted", "remote_path": "gone", "error": "source_missing", "quarantined": True},
+        {"destination": "Scripted", "remote_path": "gone", "error": "source_missing", "placeholders": {"path": "x"}, "quarantined": True},
     )
     assert "will not be sent" in caplog.text
     bench.scripted.fails = lambda _delivery: None

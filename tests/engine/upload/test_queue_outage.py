@@ -143,7 +143,13 @@ async def test_it_comes_back_with_nothing_to_send(bench: Bench) -> None:
     bench.scripted.down = wide()
     await bench.queue.start()
     await bench.until(lambda: bench.queue.available is False)
-    assert bench.events[0][1] == {"destination": "Scripted", "remote_path": None, "error": "destination_not_mounted", "quarantined": False}
+    assert bench.events[0][1] == {
+        "destination": "Scripted",
+        "remote_path": None,
+        "error": "destination_not_mounted",
+        "placeholders": {"path": "/nas"},
+        "quarantined": False,
+    }
     bench.scripted.down = None
     bench.clock.let_pass(10)
     await bench.until(lambda: bench.queue.available is True)

@@ -255,11 +255,11 @@ class UploadQueue:
         if error.permanent or wrong >= WRONG_HASHES:
             await self._catalogue.mark_quarantined(record.upload_id, error.key, placeholders)
             _LOGGER.warning("%s will not be sent to %s: %s", record.remote_path, self._destination.name, error)
-            self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, quarantined=True)
+            self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, placeholders=placeholders, quarantined=True)
         else:
             at = self._clock.now() + upload_backoff(record.attempts + 1, self._rng)
             await self._catalogue.mark_waiting(record.upload_id, at, error.key, placeholders)
-            self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, quarantined=False)
+            self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, placeholders=placeholders, quarantined=False)
 
     def _suspicious(self, record: UploadRecord, error: DestinationError) -> bool:
         """Tell whether it may be this file that brings the destination down again and again."""
@@ -275,7 +275,7 @@ class UploadQueue:
         """Note that the destination is down."""
         if self._outage.fail(error):
             _LOGGER.warning("%s is not available: %s", self._destination.name, error)
-            self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, quarantined=False)
+            self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, placeholders=dict(error.placeholders), quarantined=False)
         self._on_change()
 
     def _recover(self) -> None:

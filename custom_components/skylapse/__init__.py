@@ -47,7 +47,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: SkylapseConfigEntry) ->
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: SkylapseConfigEntry) -> None:
-    """Remove the catalogue. The frames stay: they are the person's, and are adopted again if the camera comes back."""
+    """Remove the catalogue. The frames and their copies stay: they are the person's."""
     path = catalogue_path(hass, entry.entry_id)
 
     def remove() -> None:

@@ -43,7 +43,8 @@ def image_fetcher(hass: HomeAssistant) -> FetchImage:
         except TimeoutError:
             raise CaptureTimeout(deadline_s=f"{timeout_s:g}") from None
         except HomeAssistantError as err:
-            raise SourceError("entity_no_picture", entity_id=entity_id, error=str(err)) from err
+            # Not the other integration's own words: they may hold an address with a password in it
+            raise SourceError("entity_no_picture", entity_id=entity_id) from err
         return image.content
 
     return fetch

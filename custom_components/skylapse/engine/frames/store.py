@@ -1,6 +1,5 @@
 """The frames' files: written so that a frame that was announced survives a power cut, whole."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 import contextlib
 import errno
@@ -9,6 +8,8 @@ import os
 from pathlib import Path, PurePosixPath
 import threading
 from typing import Final
+
+import aiofiles
 
 from ..errors import StorageError
 from .durable import make_folder, sync_folder
@@ -119,7 +120,8 @@ class FrameStore:
     async def read(self, path: str) -> bytes | None:
         """Return a frame's bytes; None if its file is gone. Raises ``StorageError``."""
         try:
-            return await asyncio.to_thread((self.folder / path).read_bytes)
+            async with aiofiles.open(self.folder / path, "rb") as file:
+                return await file.read()
         except FileNotFoundError, NotADirectoryError:
             return None
         except OSError as error:

@@ -283,6 +283,11 @@ async def test_folders_are_made_durable(
     await destination.deliver(make_delivery(f"{DAY}/b.jpg"))
     assert [path for path in synced if ".part" not in path] == [f"/{DAY}", f"/{DAY}/SHA256SUMS"]
     synced.clear()
+    await destination.deliver(again := make_delivery(f"{DAY}/again.jpg"))
+    synced.clear()
+    await destination.deliver(again)  # an earlier run may have been killed just before it made the file durable
+    assert synced == [f"/{DAY}/again.jpg", f"/{DAY}", f"/{DAY}/SHA256SUMS"]
+    synced.clear()
     fresh = FolderDestination("dest1", "NAS", destination._root, destination._marker_id)
     await fresh.deliver(make_delivery(f"{DAY}/c.jpg"))
     assert [path for path in synced if ".part" not in path][:4] == ["", "/cam", "/cam/2026", "/cam/2026/11"]

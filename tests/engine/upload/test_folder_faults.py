@@ -425,6 +425,22 @@ async def test_cancelled_in_mid_copy(
     assert sha256sum(root / DAY) == "a.jpg: OK\n"
 
 
+async def test_given_up_just_before_it_is_published(
+    destination: FolderDestination, root: Path, make_delivery: MakeDelivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = readback.read_back
+
+    def give_up(fd: int, watch: jobs.Watch) -> object:
+        found = real(fd, watch)
+        watch.cancelled = True
+        return found
+
+    monkeypatch.setattr(folder, "read_back", give_up)
+    with pytest.raises(jobs.Abandoned):
+        await destination.deliver(make_delivery())
+    assert list((root / DAY).iterdir()) == []
+
+
 KILLED = """
 import asyncio, hashlib, os, sys
 sys.path.insert(0, os.getcwd())

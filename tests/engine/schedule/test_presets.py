@@ -11,8 +11,8 @@ from custom_components.skylapse.engine.schedule.gate import gate_open
 from custom_components.skylapse.engine.schedule.model import AroundEvent, Schedule, SunEvent
 from custom_components.skylapse.engine.schedule.planner import Planner
 from custom_components.skylapse.engine.schedule.presets import PRESETS, classic
-from custom_components.skylapse.engine.schedule.sun import solar_elevation
 from custom_components.skylapse.engine.schedule.windows import windows
+from custom_components.skylapse.engine.sun_position import solar_elevation
 
 from .places import PLACES
 

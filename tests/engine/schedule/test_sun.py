@@ -13,7 +13,8 @@ import pytest
 
 from custom_components.skylapse.engine.ports import Site
 from custom_components.skylapse.engine.schedule.model import Direction, SunEvent
-from custom_components.skylapse.engine.schedule.sun import elevation_windows, event_times, solar_azimuth, solar_elevation
+from custom_components.skylapse.engine.schedule.sun import elevation_windows, event_times
+from custom_components.skylapse.engine.sun_position import solar_azimuth, solar_elevation
 
 from .places import ASTRAL_NAMES, PLACES, YEAR_END, YEAR_START, astral_events, every_place, observer
 

@@ -43,16 +43,6 @@ _DEPRESSIONS_DEG = {
 }
 
 
-def solar_elevation(site: Site, at: datetime) -> float:
-    """Return the sun's elevation in degrees, with refraction: what ``sun.sun`` shows, before rounding. Resolution 1 s."""
-    return float(sun.elevation(_observer(site), at.astimezone(UTC)))
-
-
-def solar_azimuth(site: Site, at: datetime) -> float:
-    """Return the sun's azimuth in degrees clockwise from north: what ``sun.sun`` shows, before rounding. Resolution 1 s."""
-    return float(sun.azimuth(_observer(site), at.astimezone(UTC)))
-
-
 def event_times(site: Site, event: SunEvent, start: datetime, end: datetime) -> list[datetime]:
     """Return all instants of ``event`` in [start, end), UTC, sorted; none where the sun does not pass it."""
     # Over all places and events, what astral answers for a date lies between 12.3 h before and 36.2 h after its start in UTC.
@@ -89,10 +79,6 @@ def elevation_windows(site: Site, min_deg: float, max_deg: float, direction: Dir
         pieces = pairwise(run) if run[-1] - run[0] > _DAY_S else [(run[0], run[-1])]
         spans += [(_instant(begin), _instant(until)) for begin, until in pieces]
     return [span for span in spans if span[0] < end and span[1] > start]
-
-
-def _observer(site: Site) -> Observer:
-    return Observer(site.latitude_deg, site.longitude_deg, site.elevation_m)
 
 
 def _instant(epoch_s: int) -> datetime:

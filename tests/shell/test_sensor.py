@@ -11,6 +11,7 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 
 from custom_components.skylapse.engine.frames.records import QueueCounts, SlotCounts
+from custom_components.skylapse.engine.status import EventKind
 
 from .rig import AT, NAS, STATUS, MadeUpStation, garden, over, set_up, states
 
@@ -171,6 +172,7 @@ async def test_numbers_have_statistics_and_noise_is_not_recorded(recorder_mock: 
     """With a real recorder: every number has a state class, and what differs for every frame stays out of the database."""
     station = await set_up(hass, all_enabled=True)
     station.tell(last_error_key="capture_timeout", last_error_placeholders={"deadline_s": "30"})
+    station.happen(EventKind.CAPTURED, {"path": "/media/a.jpg", "sha256": "ab" * 32, "schedules": ["Sunrise"]})
     numbers = [state for state in states(hass, "sensor") if state.state.replace(".", "", 1).isdigit()]
     assert len(numbers) >= 14
     assert all(ATTR_STATE_CLASS in state.attributes for state in numbers)
@@ -179,7 +181,7 @@ async def test_numbers_have_statistics_and_noise_is_not_recorded(recorder_mock: 
         lambda: get_significant_states(
             hass,
             datetime(2020, 1, 1, tzinfo=UTC),
-            entity_ids=["camera.garden", "sensor.garden_last_error"],
+            entity_ids=["camera.garden", "sensor.garden_last_error", "event.garden_activity"],
             significant_changes_only=False,
         )
     )
@@ -189,3 +191,6 @@ async def test_numbers_have_statistics_and_noise_is_not_recorded(recorder_mock: 
     error = recorded["sensor.garden_last_error"][-1]
     assert error.attributes["key"] == "capture_timeout"
     assert "placeholders" not in error.attributes
+    event = recorded["event.garden_activity"][-1]
+    assert (event.attributes["event_type"], event.attributes["schedules"]) == ("captured", ["Sunrise"])
+    assert not {"path", "sha256"} & set(event.attributes)

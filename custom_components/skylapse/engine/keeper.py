@@ -67,7 +67,10 @@ class Keeper:
         text = await self._catalogue.get_setting(ALIVE)
         if not text:
             return None
-        since = datetime.fromisoformat(text).astimezone(UTC)
+        try:
+            since = datetime.fromisoformat(text).astimezone(UTC)
+        except ValueError:
+            return None
         return since if EARLIEST <= since <= self._clock.now() else None
 
     async def clean(self, *, dry_run: bool = False) -> CleanupReport:

@@ -110,10 +110,11 @@ class Scheduler:
         return schedule.gate is None or is_open(schedule.gate, self._read_entity(schedule.gate.entity_id))
 
     def next_capture(self) -> datetime | None:
-        """Return the next due instant as things stand now; None while nothing is to come."""
+        """Return the next due instant that will be taken, as things stand now; None while nothing is to come."""
         if not self.enabled or not self.clock_is_set:
             return None
-        tick = self._planner.next_tick(self._clock.now(), self.gate_open)
+        left_alone = timedelta(seconds=self._photographer.backoff_s)
+        tick = self._planner.next_tick(self._clock.now() + left_alone, self.gate_open)
         return None if tick is None else tick.at
 
     async def _run(self) -> None:

@@ -24,6 +24,7 @@ from .frames.retention import CleanupReport
 from .frames.store import FrameStore
 from .keeper import Keeper
 from .ledger import Ledger
+from .misses import Misses
 from .outbox import Outbox
 from .ports import Clock, ReadEntity, Site
 from .schedule.model import Tick
@@ -45,6 +46,8 @@ UNWRITTEN_FRAMES = 8
 
 STOP_S = 20.0
 """Seconds that frames in memory are given to reach the disk when the station stops."""
+
+NAMED_IN_LOG = 5
 
 SETTING_CAPTURE = "capture_enabled"
 SETTING_UPLOADS = "uploads_enabled"
@@ -98,6 +101,7 @@ class Station:
         changed = self._bulletin.changed
         self._ledger = Ledger(clock, changed)
         self._sessions = Sessions(self._catalogue, self._emit)
+        self._misses = Misses(self._ledger, self._sessions, self._catalogue, self._schedules, self._emit)
         self._photographer = Photographer(source, clock, deadline_s=config.deadline_s, on_change=changed)
         self._planner = Planner(config.schedules)
         self._scheduler = Scheduler(
@@ -172,13 +176,14 @@ class Station:
         await self._open_catalogue()
         try:
             await self._restore()
+            away_since = await self._keeper.away_since()
         except BaseException:
             await self._catalogue.close()
             raise
         self._running = True
         self._ledger.start()
         await self._photographer.start()
-        self._count_time_away(await self._keeper.away_since())
+        self._count_time_away(away_since)
         await self._outbox.start()
         self._keeper.start()
         self._scheduler.start()
@@ -195,11 +200,12 @@ class Station:
             return
         self._running = False
         await self._scheduler.stop()
-        for task in (*self._exposures, self._upkeep):
-            if task is not None:
-                task.cancel()
-        await asyncio.gather(*self._exposures, *([self._upkeep] if self._upkeep else []), return_exceptions=True)
+        tasks = [*self._exposures, *([self._upkeep] if self._upkeep else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._photographer.close()
+        self._misses.tell(self._clock.now(), all_of_it=True)
         await self._ledger.stop(STOP_S)
         await self._outbox.stop()
         await self._bulletin.stop()
@@ -255,6 +261,22 @@ class Station:
         except SkylapseError as err:
             _LOGGER.error("Catalogue and frames could not be compared: %s", err)
             return
+        found = self._reconciled
+        if found.adopted or found.returned or found.removed_partials:
+            _LOGGER.info(
+                "%d frames that were not catalogued were adopted, %d came back, %d half-written files were removed",
+                found.adopted,
+                found.returned,
+                found.removed_partials,
+            )
+        if found.missing_count or found.damaged_count:
+            _LOGGER.warning(
+                "%d frames are gone without a proven copy (%s), %d files are damaged (%s)",
+                found.missing_count,
+                ", ".join(found.missing[:NAMED_IN_LOG]),
+                found.damaged_count,
+                ", ".join(found.damaged[:NAMED_IN_LOG]),
+            )
         self._outbox.wake()
         self._bulletin.changed()
 
@@ -322,6 +344,8 @@ class Station:
         except SkylapseError as err:
             self._failed(exposure, err)
             raise
+        if not self._running:  # stopped meanwhile: nobody writes any more, and nothing was announced
+            raise Busy
         pending = self._keep(taken)
         try:
             async with asyncio.timeout(self.config.deadline_s):
@@ -420,14 +444,8 @@ class Station:
         )
 
     def _missed(self, ticks: Sequence[Tick], reason: Missed) -> None:
-        kept, at = list(ticks), self._clock.now()
-
-        async def write() -> None:
-            sessions = [await self._sessions.session_of(self._schedules[tick.schedule_id], tick) for tick in kept]
-            await self._catalogue.add_slots(at, missed_sessions=sessions)
-
-        self._ledger.put(write)
-        self._emit(EventKind.MISSED, {"schedules": list(self._names(kept)), "count": len(kept), "reason": reason.value})
+        if ticks:
+            self._misses.note(ticks, reason, self._clock.now())
 
     def _on_wake(self, now: datetime) -> None:
         """End sessions whose window is over, and let the status follow the schedules."""
@@ -438,6 +456,7 @@ class Station:
                 await self._sessions.close_over(now, running)
 
             self._ledger.put(write)
+        self._misses.tell(now)
         if self._composer.schedules_changed():
             self._bulletin.changed()
 

@@ -92,7 +92,7 @@ class StatusComposer:
             schedules=tuple(schedules),
             destinations=tuple(destinations),
             active_schedule=top.name if top is not None and self._scheduler.enabled else None,
-            next_capture_at=self._scheduler.next_capture() if running else None,
+            next_capture_at=self._scheduler.next_capture() if running and not self._keeper.storage_full else None,
             last_frame=last_frame,
             last_error_key=error.key if error is not None else None,
             last_error_placeholders=MappingProxyType(error.placeholders if error is not None else {}),

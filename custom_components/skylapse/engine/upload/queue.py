@@ -170,10 +170,15 @@ class UploadQueue:
             return
         limit = 1 if trial else self._batch
         self._dry = True  # before asking: what comes in meanwhile says otherwise
-        self._ready.extend(await self._catalogue.claim(self._destination.destination_id, limit, self._clock.now()))
-        if len(self._ready) == limit:
+        records = await self._catalogue.claim(self._destination.destination_id, limit, self._clock.now())
+        if len(records) == limit:
             self._dry = False
-        elif not self._ready and trial and await self._catalogue.next_try_at(self._destination.destination_id) is None:
+        # queued anew with other content while the old one is under way: its turn comes when that has ended
+        under_way = {record.upload_id for record in (*self._sending.values(), *(kept for kept, _ in (*self._proofs, *self._failures)))}
+        if again := [record.upload_id for record in records if record.upload_id in under_way]:
+            await self._catalogue.release(again)
+        self._ready.extend(record for record in records if record.upload_id not in under_way)
+        if not self._ready and trial and await self._catalogue.next_try_at(self._destination.destination_id) is None:
             self._recover()  # with nothing to send, the look is all there is to go by
 
     def _send(self) -> None:
@@ -242,7 +247,8 @@ class UploadQueue:
 
     async def _note(self, record: UploadRecord, error: DestinationError | None) -> None:
         """Note a failure."""
-        if error is None:
+        now = await self._catalogue.uploads([record.upload_id])
+        if error is None or not now or now[0].sha256 != record.sha256:  # or: it was queued anew meanwhile, and that has not failed yet
             await self._catalogue.release([record.upload_id])
             self._dry = False
             return

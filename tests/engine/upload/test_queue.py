@@ -281,17 +281,23 @@ async def test_the_task_itself_is_cancelled(bench: Bench, monkeypatch: pytest.Mo
     bench.queue._task = None
 
 
-async def test_a_file_queued_anew_while_it_was_sent(bench: Bench) -> None:
+@pytest.mark.parametrize("outcome", [None, DestinationError("source_changed", permanent=True), DestinationError("source_unreadable")])
+async def test_a_file_queued_anew_while_it_was_sent(bench: Bench, outcome: DestinationError | None) -> None:
+    """Whatever becomes of the old content, the new one is sent, once and not at the same time."""
     await bench.queue.start()
     await bench.until(lambda: bench.queue.available is True)
     bench.scripted.hold = asyncio.Event()
+    bench.scripted.fails = lambda delivery: outcome if delivery.size_bytes == 3 else None
     (upload,) = await bench.add("a", content=b"old")
     await bench.until(lambda: bench.scripted.held == 1)
-    await bench.add("a", content=b"new")
+    await bench.add("a", content=b"newer")
+    for _ in range(50):
+        await asyncio.sleep(0.001)
+    assert len(bench.scripted.attempts) == 1
     bench.scripted.hold.set()
     record = await bench.until_state(upload, UploadState.VERIFIED)
-    assert record.size_bytes == 3
-    assert len(bench.scripted.delivered) == 2
+    assert record.size_bytes == 5
+    assert len(bench.scripted.attempts) == 2
     await bench.until(lambda: len(bench.events) == 1)
     assert bench.events[0][1]["sha256"] == record.sha256
 

@@ -176,6 +176,22 @@ def test_it_waits_for_another_process(root: Path, folder: int, monkeypatch: pyte
     sha256sum(root)
 
 
+def test_a_list_replaced_between_opening_and_locking(root: Path, folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = sums._lock
+    replaced: list[bool] = []
+
+    def lock(fd: int) -> bool:
+        if not replaced:
+            replaced.append(True)
+            (root / "SHA256SUMS").rename(root / "old")
+        return real(fd)
+
+    monkeypatch.setattr(sums, "_lock", lock)
+    Sums("0" * 8).record(folder, "a", put(root, "a", A))
+    assert len(lines(root)) == 1
+    assert (root / "old").read_bytes() == b""
+
+
 def test_a_list_removed_between_opening_and_locking(root: Path, folder: int) -> None:
     fd = os.open(root / "SHA256SUMS", os.O_RDWR | os.O_CREAT)
     (root / "SHA256SUMS").unlink()

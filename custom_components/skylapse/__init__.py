@@ -10,6 +10,7 @@ from homeassistant.helpers.typing import ConfigType
 from .const import DOMAIN
 from .coordinator import SkylapseCoordinator
 from .engine.errors import CatalogueError, ScheduleError, SourceError, StorageError
+from .issues import async_tell_rebuilt
 from .runtime import SkylapseConfigEntry, SkylapseData, async_follow_home_assistant, build_station, catalogue_path
 from .services import async_setup_services
 
@@ -33,11 +34,16 @@ async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry) -> 
         raise ConfigEntryError(translation_domain=DOMAIN, translation_key=err.key, translation_placeholders=err.placeholders) from err
     except (CatalogueError, StorageError) as err:
         raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key=err.key, translation_placeholders=err.placeholders) from err
-    coordinator = SkylapseCoordinator(hass, entry, station)
-    entry.runtime_data = SkylapseData(station, coordinator)
-    async_follow_home_assistant(hass, entry, station)
-    entry.async_on_unload(entry.add_update_listener(_async_changed))
-    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    try:
+        entry.runtime_data = SkylapseData(station, SkylapseCoordinator(hass, entry, station))
+        async_follow_home_assistant(hass, entry, station)
+        entry.async_on_unload(entry.add_update_listener(_async_changed))
+        await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    except BaseException:  # whatever it is: an entry that is not loaded must not photograph on
+        await station.stop()
+        raise
+    if station.rebuilt_from is not None:
+        async_tell_rebuilt(hass, entry, station.rebuilt_from)
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: SkylapseConfigEntry) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homeassistant.core import HomeAssistant, callback
@@ -18,11 +19,10 @@ if TYPE_CHECKING:  # runtime.py imports this module by way of the coordinator
 _LOGGER = logging.getLogger(__name__)
 
 _GIGABYTE = 1e9
-_RETRIED = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED})
-"""What a person can have tried again from inside Home Assistant: these have a fix flow in ``repairs.py``.
-
-They are warnings, because no frame is lost meanwhile; the others are errors.
-"""
+_FIXABLE = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED, Problem.FRAMES_MISSING})
+"""What a person can do something about from inside Home Assistant: these have a fix flow in ``repairs.py``."""
+_LOSSLESS = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED})
+"""Warnings, because no frame is lost meanwhile; the others are errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +117,25 @@ class ProblemReporter:
             self._issue_id(key),
             data={"entry_id": self._entry.entry_id, "destination_id": finding.destination_id},
             config_entry_id=self._entry.entry_id,
-            is_fixable=finding.problem in _RETRIED,
-            severity=ir.IssueSeverity.WARNING if finding.problem in _RETRIED else ir.IssueSeverity.ERROR,
+            is_fixable=finding.problem in _FIXABLE,
+            severity=ir.IssueSeverity.WARNING if finding.problem in _LOSSLESS else ir.IssueSeverity.ERROR,
             translation_key=finding.problem,
             translation_placeholders={"camera": self._entry.title, **finding.placeholders},
         )
+
+
+@callback
+def async_tell_rebuilt(hass: HomeAssistant, entry: SkylapseConfigEntry, put_aside: Path) -> None:
+    """Tell a person that the catalogue was damaged; the issue stays until it is ignored or Home Assistant restarts."""
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        f"{entry.entry_id}_catalogue_rebuilt",
+        is_fixable=False,
+        severity=ir.IssueSeverity.WARNING,
+        translation_key="catalogue_rebuilt",
+        translation_placeholders={"camera": entry.title, "file": put_aside.name},
+    )
 
 
 def _words(hass: HomeAssistant, key: str | None, placeholders: Mapping[str, str]) -> str:

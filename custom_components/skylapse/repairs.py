@@ -1,4 +1,7 @@
-"""Fix flows: what a person can do about a problem from inside Home Assistant, which is to have the uploads tried again."""
+"""Fix flows: what a person can do about a problem from inside Home Assistant."""
+
+from abc import abstractmethod
+from typing import override
 
 from homeassistant.components.repairs import RepairsFlow, RepairsFlowResult
 from homeassistant.core import HomeAssistant
@@ -7,24 +10,28 @@ import voluptuous as vol
 
 from .const import DOMAIN
 from .engine.errors import SkylapseError
+from .engine.station import Station
 from .errors import describe
 from .runtime import SkylapseConfigEntry
 
 
-class RetryFlow(RepairsFlow):
-    """Has the uploads to one destination tried again, now. If that does not help, the station raises the issue again."""
+class StationFlow(RepairsFlow):
+    """Asks, then does one thing with a station. If that does not help, the station raises the issue again."""
 
-    def __init__(self, entry_id: str, destination_id: str) -> None:
-        """Aim at one destination of one camera."""
+    def __init__(self, entry_id: str) -> None:
+        """Aim at one camera."""
         self._entry_id = entry_id
-        self._destination_id = destination_id
+
+    @abstractmethod
+    async def act(self, station: Station) -> None:
+        """Do what the person confirmed. Raises ``SkylapseError``."""
 
     async def async_step_init(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
         """Begin."""
         return await self.async_step_confirm()
 
     async def async_step_confirm(self, user_input: dict[str, str] | None = None) -> RepairsFlowResult:
-        """Ask, then try again."""
+        """Ask, then act."""
         if user_input is None:
             issue = ir.async_get(self.hass).async_get_issue(DOMAIN, self.issue_id)
             return self.async_show_form(
@@ -38,14 +45,39 @@ class RetryFlow(RepairsFlow):
         if entry is None:
             return self.async_abort(reason="not_loaded")
         try:
-            await entry.runtime_data.station.retry_uploads(self._destination_id)
+            await self.act(entry.runtime_data.station)
         except SkylapseError as error:
             message = describe(self.hass, error.key, error.placeholders)
             return self.async_abort(reason="retry_failed", description_placeholders={"error": message})
         return self.async_create_entry(data={})
 
 
+class RetryFlow(StationFlow):
+    """Has the uploads to one destination tried again, now."""
+
+    def __init__(self, entry_id: str, destination_id: str) -> None:
+        """Aim at one destination of one camera."""
+        super().__init__(entry_id)
+        self._destination_id = destination_id
+
+    @override
+    async def act(self, station: Station) -> None:
+        """Try again."""
+        await station.retry_uploads(self._destination_id)
+
+
+class ForgetFlow(StationFlow):
+    """Accepts that frames whose files vanished are gone."""
+
+    @override
+    async def act(self, station: Station) -> None:
+        """Stop looking for them."""
+        await station.forget_missing()
+
+
 async def async_create_fix_flow(hass: HomeAssistant, issue_id: str, data: dict[str, str | int | float | None] | None) -> RepairsFlow:
-    """Return the flow for an issue that ``issues.py`` raised as fixable; only those have ``data`` with a destination."""
+    """Return the flow for an issue that ``issues.py`` raised as fixable; those of a destination have it in ``data``."""
     data = data or {}
+    if data["destination_id"] is None:
+        return ForgetFlow(str(data["entry_id"]))
     return RetryFlow(str(data["entry_id"]), str(data["destination_id"]))

@@ -115,6 +115,7 @@ class MadeUpStation:
     """Tells what the test says, and notes what it was asked for."""
 
     status: StationStatus = STATUS
+    rebuilt_from: Path | None = None
     identity: SourceIdentity = SIMULATED
     config: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(schedules=()))
     asked: list[tuple[Any, ...]] = field(default_factory=list)
@@ -175,6 +176,9 @@ class MadeUpStation:
 
     async def retry_uploads(self, destination_id: str | None = None) -> Any:
         return self._answer("retry_uploads", destination_id)
+
+    async def forget_missing(self) -> int:
+        return self._answer("forget_missing") or 0
 
     async def enqueue(self, paths: Sequence[Path], destination_ids: Sequence[str] | None = None) -> Any:
         return self._answer("enqueue", list(paths), destination_ids)

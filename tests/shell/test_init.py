@@ -409,3 +409,35 @@ async def test_a_destination_that_goes_away_and_comes_back(hass: HomeAssistant, 
     await hass.services.async_call("button", "press", {"entity_id": "button.garden_retry_uploads"}, blocking=True)
     await until(hass, lambda: hass.states.get("binary_sensor.garden_nas_connection").state == "on")
     assert ir.async_get(hass).async_get_issue("skylapse", issue_id) is None
+
+
+async def test_a_damaged_catalogue_is_rebuilt_and_told(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """No frame is lost by it, but a person should look at the disk."""
+    await start(hass, entry)
+    await until(hass, lambda: number(hass, "sensor.garden_frames_captured") >= 2)
+    await hass.config_entries.async_unload(entry.entry_id)
+    catalogue = Path(hass.config.path("skylapse", f"{entry.entry_id}.db"))
+
+    def damage() -> None:
+        for side in ("-wal", "-shm"):
+            catalogue.with_name(catalogue.name + side).unlink(missing_ok=True)
+        catalogue.write_bytes(b"damaged" * 1000)
+
+    await hass.async_add_executor_job(damage)
+    await start(hass, entry)
+    issue = ir.async_get(hass).async_get_issue("skylapse", f"{entry.entry_id}_catalogue_rebuilt")
+    assert (catalogue.parent / issue.translation_placeholders["file"]).read_bytes() == b"damaged" * 1000
+    await until(hass, lambda: number(hass, "sensor.garden_frames_captured") >= 2)
+
+
+async def test_an_entry_whose_platforms_fail_does_not_photograph_on(
+    hass: HomeAssistant, entry: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could stop it."""
+
+    def broken(*_args: object) -> None:
+        raise HomeAssistantError("broken")
+
+    monkeypatch.setattr("custom_components.skylapse.async_follow_home_assistant", broken)
+    assert not await hass.config_entries.async_setup(entry.entry_id)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("skylapse")]

@@ -37,7 +37,8 @@ BROKEN: dict[str, tuple[dict[str, Any], str, dict[str, str]]] = {
     Problem.DESTINATION_UNAVAILABLE: ({"destinations": (UNMOUNTED,)}, "_nas", {"destination": "NAS", "queued": "4"}),
     Problem.UPLOADS_QUARANTINED: ({"destinations": (QUARANTINED,)}, "_nas", {"destination": "NAS", "count": "3"}),
 }
-FIXABLE = {Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED}
+LOSSLESS = {Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED}
+FIXABLE = {*LOSSLESS, Problem.FRAMES_MISSING}
 
 
 def open_issues(hass: HomeAssistant) -> set[str]:
@@ -68,7 +69,7 @@ async def test_a_problem_is_raised_and_heals(hass: HomeAssistant, caplog: pytest
     assert issue.translation_placeholders.items() >= {"camera": "Garden", **expected}.items()
     assert "{" not in str(issue.translation_placeholders.values())
     assert issue.is_fixable is (problem in FIXABLE)
-    assert issue.severity is (ir.IssueSeverity.WARNING if problem in FIXABLE else ir.IssueSeverity.ERROR)
+    assert issue.severity is (ir.IssueSeverity.WARNING if problem in LOSSLESS else ir.IssueSeverity.ERROR)
     texts = json.loads(await hass.async_add_executor_job(Path("custom_components/skylapse/translations/en.json").read_text))
     text = texts["issues"][problem]
     described = text["fix_flow"]["step"]["confirm"] if issue.is_fixable else text
@@ -139,6 +140,16 @@ async def test_a_person_can_have_uploads_tried_again(hass: HomeAssistant) -> Non
     assert open_issues(hass) == set()
     station.tell()
     assert open_issues(hass) == {issue_id}
+
+
+async def test_a_person_can_accept_that_frames_are_gone(hass: HomeAssistant) -> None:
+    """They may have deleted them themselves."""
+    assert await async_setup_component(hass, "repairs", {})
+    station = await set_up(hass, MadeUpStation(replace(STATUS, problems=frozenset({Problem.FRAMES_MISSING}))))
+    form, done = await fix(hass, "01GARDEN_frames_missing")
+    assert form["description_placeholders"]["camera"] == "Garden"
+    assert done["type"] is FlowResultType.CREATE_ENTRY
+    assert station.asked[-1] == ("forget_missing",)
 
 
 async def test_a_fix_that_fails_leaves_the_issue(hass: HomeAssistant) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 import hashlib
 from pathlib import Path
 import subprocess
@@ -127,7 +127,7 @@ async def test_counters_switches_and_the_session_survive_a_restart(world: World)
 
 
 async def test_a_session_ends_with_its_window_and_tells_its_figures(world: World) -> None:
-    window = TimeOfDay(datetime(2026, 1, 1, 13, 0, 5).time(), datetime(2026, 1, 1, 13, 1).time())
+    window = TimeOfDay(time(13, 0, 5), time(13, 1))
     station = await world.started((replace(TEN, when=window),))
     world.source.script = [SourceError("simulated_failure")]
     await world.run(70)
@@ -442,7 +442,7 @@ async def test_frames_whose_files_vanished_are_told(world: World) -> None:
     station = await world.started(destinations=())
     await world.run(20)
     await station.stop()
-    sorted(world.media.rglob("*.jpg"))[0].unlink()
+    min(world.media.rglob("*.jpg")).unlink()
     station = await world.started(destinations=())
     assert Problem.FRAMES_MISSING in station.status.problems
 

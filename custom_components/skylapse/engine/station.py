@@ -362,8 +362,7 @@ class Station:
 
         def given_up(err: SkylapseError) -> None:
             self._unwritten -= 1
-            if not pending.done.done():
-                pending.done.set_exception(err)
+            pending.done.set_exception(err)
             self._emit(EventKind.FAILED, {"error": err.key, "placeholders": err.placeholders, "schedules": list(pending.details.schedules)})
 
         self._ledger.put(self._writer(pending), given_up)
@@ -388,8 +387,7 @@ class Station:
             )
             self._unwritten -= 1
             self._announce(record, exposure.ticks)
-            if not pending.done.done():
-                pending.done.set_result(record)
+            pending.done.set_result(record)
 
         return write
 
@@ -444,8 +442,7 @@ class Station:
         )
 
     def _missed(self, ticks: Sequence[Tick], reason: Missed) -> None:
-        if ticks:
-            self._misses.note(ticks, reason, self._clock.now())
+        self._misses.note(ticks, reason, self._clock.now())
 
     def _on_wake(self, now: datetime) -> None:
         """End sessions whose window is over, and let the status follow the schedules."""
@@ -555,6 +552,5 @@ class Station:
 
 
 def _retrieve(future: asyncio.Future[FrameRecord]) -> None:
-    """Take note of a future nobody waits for, so that asyncio does not complain of it."""
-    if not future.cancelled():
-        future.exception()
+    """Take note of the outcome of a future nobody waits for, so that asyncio does not complain of it."""
+    future.exception()

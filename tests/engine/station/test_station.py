@@ -145,7 +145,7 @@ async def test_switching_a_schedule_off_ends_its_session(world: World) -> None:
     await station.set_schedule_enabled("ten", False)
     await world.run(5)
     await world.until(lambda: len(world.of_kind(EventKind.SESSION_ENDED)) == 1)
-    assert station.status.next_capture_at is None
+    await world.until(lambda: station.status.next_capture_at is None)
 
 
 async def test_failures_back_off_from_the_last_attempt_and_one_success_clears_them(world: World) -> None:
@@ -181,8 +181,7 @@ async def test_a_destination_that_goes_away_holds_up_nothing_and_is_caught_up_wi
     marker.rename(world.folder / "away")
     await world.run(40)
     await world.until(lambda: Problem.DESTINATION_UNAVAILABLE in station.status.problems)
-    assert station.status.frames_total == 4
-    assert station.status.queue.queued == 4
+    await world.until(lambda: (station.status.frames_total, station.status.queue.queued) == (4, 4))
     assert not (world.nas / "garden").exists(), "an unmounted folder is not written into"
     (world.folder / "away").rename(marker)
     assert await station.retry_uploads() == 0, "nothing was tried in vain: the destination as a whole waits"
@@ -452,7 +451,7 @@ async def test_gates_and_places_are_followed(world: World) -> None:
     station = await world.started((replace(TEN, gate=gate),))
     await world.run(10)
     assert world.source.requests == []
-    assert not station.status.schedules[0].gate_open
+    await world.until(lambda: not station.status.schedules[0].gate_open)
     world.states["sensor.lux"] = "500"
     station.gates_changed()
     station.replan("sun.sun changed")
@@ -499,3 +498,22 @@ async def test_a_status_that_cannot_be_read_keeps_the_last_one(world: World, mon
     await station._bulletin.publish()
     assert seen
     unsubscribe()
+
+
+async def test_before_it_is_started_there_is_nothing_to_show(world: World) -> None:
+    station = world.build()
+    assert await station.reconciled() is None
+    assert await station.latest_jpeg() is None
+    assert not station.status.running
+
+
+async def test_a_frame_taken_by_hand_while_it_stops_is_not_announced(world: World) -> None:
+    station = await world.started(())
+    world.source.script = [3.0]
+    capture = asyncio.ensure_future(station.capture())
+    await world.settled()
+    await station.stop()
+    world.clock.pass_time(world.clock.monotonic() + 3)
+    with pytest.raises(Busy):
+        await capture
+    assert world.of_kind(EventKind.CAPTURED) == []

@@ -47,9 +47,11 @@ async def test_capture_goes_on_when_there_is_space_again(world: World, monkeypat
 
 @pytest.mark.parametrize("text", ["nonsense", "1970-01-01T00:00:00+00:00", "2099-01-01T00:00:00+00:00", ""])
 async def test_a_senseless_mark_counts_nothing(world: World, text: str) -> None:
-    station = await world.started()
+    station = world.build()
+    await station._catalogue.open()
     await station._catalogue.set_setting(ALIVE, text)
     assert await station._keeper.away_since() is None
+    await station._catalogue.close()
 
 
 async def test_a_clock_that_is_not_set_leaves_no_mark(world: World) -> None:

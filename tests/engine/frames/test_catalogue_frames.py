@@ -339,5 +339,7 @@ async def test_the_searches_that_run_all_the_time_use_their_indices(catalogue: C
     scans = [
         step for step in steps if step.startswith("SCAN") and "destinations" not in step and step not in {"SCAN d", "SCAN CONSTANT ROW"}
     ]
-    assert steps
     assert not scans
+    assert "USE TEMP B-TREE FOR ORDER BY" not in steps
+    for index in ("uploads_unproven", "uploads_age", "uploads_proven", "uploads_of_frame", "frames_live"):
+        assert any(f"INDEX {index}" in step for step in steps), index

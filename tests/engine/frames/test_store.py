@@ -53,6 +53,30 @@ async def test_a_big_frame_goes_in_pieces(store: FrameStore, monkeypatch: pytest
     assert hashlib.sha256(content).hexdigest() == stored.sha256
 
 
+def test_the_hash_is_waited_for(store: FrameStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much slower it is than the disk."""
+    sha256 = hashlib.sha256
+    written = threading.Event()
+
+    class Slow:
+        def __init__(self, data: bytes) -> None:
+            self._hash = sha256(data)
+            self.hexdigest = self._hash.hexdigest
+
+        def update(self, data: memoryview) -> None:
+            assert written.wait(10)
+            self._hash.update(data)
+
+    def sync_folder(_: Path) -> None:
+        threading.Timer(0.1, written.set).start()
+
+    monkeypatch.setattr(hashlib, "sha256", Slow)
+    monkeypatch.setattr(store_module, "sync_folder", sync_folder)
+    stored = store.write(picture(), details_at(NOW))
+    monkeypatch.undo()
+    assert stored.sha256 == sha256((store.folder / NAME).read_bytes()).hexdigest()
+
+
 def test_a_name_that_is_taken_is_never_overwritten(store: FrameStore) -> None:
     paths = [store.write(picture((number, 0, 0)), details_at(NOW)).relative_path for number in range(3)]
     assert paths == [NAME, NAME.replace(".000Z", ".001Z"), NAME.replace(".000Z", ".002Z")]
@@ -93,6 +117,11 @@ def test_the_order_that_survives_a_power_cut(store: FrameStore, monkeypatch: pyt
     done.clear()
     store.write(picture(), details_at(NOW + timedelta(seconds=1)))
     assert len(done) == 3
+    last = NOW.replace(hour=23, minute=59, second=59, microsecond=999_000)
+    store.write(picture(), details_at(last))
+    done.clear()
+    store.write(picture(), details_at(last))  # steps aside into the next day
+    assert done[-3:] == ["link", "fsync 2026/11/24", "fsync 2026/11/23"]
 
 
 @pytest.mark.parametrize(

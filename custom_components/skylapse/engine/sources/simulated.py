@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from io import BytesIO
+from tempfile import TemporaryFile
 from typing import Final, override
 
 from ..errors import CaptureTimeout, SourceError
@@ -134,9 +134,11 @@ class SimulatedSource(FrameSource):
 
     def _render(self, scene: sky.Scene, exposure_us: int, gain: float) -> bytes:
         """Return the scene as a JPEG. Runs in a thread."""
-        file = BytesIO()
-        sky.render(scene, self._size, exposure_us=exposure_us, gain=gain).save(file, "JPEG", quality=self._quality)
-        return file.getvalue()
+        picture = sky.render(scene, self._size, exposure_us=exposure_us, gain=gain)
+        with TemporaryFile() as file:  # a real one: into memory, Pillow encodes without ever letting other threads run
+            picture.save(file, "JPEG", quality=self._quality)
+            file.seek(0)
+            return file.read()
 
     @override
     async def close(self) -> None:

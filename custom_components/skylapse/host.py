@@ -3,6 +3,7 @@
 import asyncio
 
 from homeassistant.components.camera import async_get_image
+from homeassistant.components.weather import ATTR_WEATHER_CLOUD_COVERAGE, DOMAIN as WEATHER
 from homeassistant.const import STATE_UNAVAILABLE, STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -27,8 +28,11 @@ def entity_reader(hass: HomeAssistant) -> ReadEntity:
 
     def read(entity_id: str) -> EntityReading:
         state = hass.states.get(entity_id)
-        known = state is not None and state.state not in {STATE_UNAVAILABLE, STATE_UNKNOWN}
-        return EntityReading(entity_id, state.state if state is not None and known else None)
+        if state is None or state.state in {STATE_UNAVAILABLE, STATE_UNKNOWN}:
+            return EntityReading(entity_id, None)
+        # The state of a weather is a word; what a person means by a range is how much of the sky is covered
+        cover = state.attributes.get(ATTR_WEATHER_CLOUD_COVERAGE) if state.domain == WEATHER else None
+        return EntityReading(entity_id, state.state, float(cover) if isinstance(cover, int | float) else None)
 
     return read
 

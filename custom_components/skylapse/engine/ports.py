@@ -53,6 +53,8 @@ class EntityReading:
 
     entity_id: str
     state: str | None
+    number: float | None = None
+    """What a range is compared with where that is not the state itself: a weather's cloud cover in %."""
 
 
 ReadEntity = Callable[[str], EntityReading]

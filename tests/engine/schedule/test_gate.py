@@ -35,6 +35,13 @@ def test_states_are_compared_as_they_are() -> None:
     assert not _open(gate, "rainy")
 
 
+def test_a_range_is_compared_with_the_reading_s_number_where_it_has_one() -> None:
+    gate = Gate("weather.home", below=40.0, open_when_unavailable=False)
+    assert gate_open(gate, EntityReading("weather.home", "partlycloudy", 30.0))
+    assert not gate_open(gate, EntityReading("weather.home", "cloudy", 90.0))
+    assert not gate_open(gate, EntityReading("weather.home", "cloudy")), "without a cloud cover the state says nothing of it"
+
+
 def test_either_condition_opens() -> None:
     gate = Gate(LUX, above=50.0, states=frozenset({"bright"}), open_when_unavailable=False)
     assert _open(gate, "bright")

@@ -19,7 +19,7 @@ def gate_open(gate: Gate, reading: EntityReading) -> bool:
     if gate.above is None and gate.below is None:
         return False
     try:
-        number = float(reading.state)
+        number = float(reading.state) if reading.number is None else reading.number
     except ValueError:
         return gate.open_when_unavailable
     if not isfinite(number):

@@ -142,6 +142,8 @@ def _build(details: FrameDetails, foreign: bytes) -> bytes:
 
 def _load(exif: bytes) -> tuple[Mapping[int, Any], Mapping[int, Any], Mapping[int, Any]]:
     """Return the tags of the picture, of the exposure, and of the place; empty where it is broken."""
+    if not exif:
+        return {}, {}, {}
     loaded = Image.Exif()
     try:
         loaded.load(exif)

@@ -1,5 +1,6 @@
 """The frames' files: written so that a frame that was announced survives a power cut, whole."""
 
+import _thread
 from collections.abc import Callable, Iterable
 import contextlib
 import errno
@@ -65,15 +66,13 @@ class FrameStore:
         ``BadPicture`` and then leaves nothing behind.
         """
         head, rest = splice_head(jpeg, details)
-        digest = hashlib.sha256(head)
-        hashing = threading.Thread(target=digest.update, args=(rest,), name="skylapse-hash")
-        hashing.start()
+        hashing = _Hashing(head, rest)
         try:
             with self._lock:
                 path = self._write(head, rest, details)
         finally:
-            hashing.join()
-        return StoredFile(path, len(head) + len(rest), digest.hexdigest())
+            sha256 = hashing.wait()
+        return StoredFile(path, len(head) + len(rest), sha256)
 
     def _write(self, head: bytes, rest: memoryview, details: FrameDetails) -> str:
         name = relative_path(self.slug, details.taken_at)
@@ -197,6 +196,28 @@ class FrameStore:
         if error.errno in _READ_ONLY:
             return StorageError("read_only", path=path)
         return StorageError("storage_failed", path=path, reason=error.strerror or type(error).__name__)
+
+
+class _Hashing:
+    """The SHA-256 of a frame, reckoned in a thread of its own while the disk is busy."""
+
+    def __init__(self, head: bytes, rest: memoryview) -> None:
+        self._digest = hashlib.sha256(head)
+        self._running = threading.Lock()
+        self._running.acquire()
+        # A ``threading.Thread`` would be waited for until it has begun, which costs as much as hashing a megabyte
+        _thread.start_new_thread(self._run, (rest,))
+
+    def _run(self, rest: memoryview) -> None:
+        try:
+            self._digest.update(rest)
+        finally:
+            self._running.release()
+
+    def wait(self) -> str:
+        """Wait for the thread and return 64 hex digits."""
+        with self._running:
+            return self._digest.hexdigest()
 
 
 def _write_durably(path: Path, head: bytes, rest: memoryview) -> None:

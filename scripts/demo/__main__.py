@@ -35,7 +35,8 @@ def main() -> int:
     home = HomeAssistant(folders, wanted.port)
     home.prepare()
     photos = _photos(folders)
-    for stop in (signal.SIGINT, signal.SIGTERM):  # both, and also where a shell started it in the background, which ignores Ctrl-C
+    # Also where a shell started it in the background, which ignores Ctrl-C, and when its terminal is closed
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.default_int_handler)
     began = time.monotonic()
     print("develop: starting Home Assistant", flush=True)

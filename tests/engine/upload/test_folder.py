@@ -1,7 +1,5 @@
 """Delivering to a folder."""
 
-# ruff: noqa: ASYNC240  - a test waits for nobody else in its loop
-
 import asyncio
 import errno
 import hashlib

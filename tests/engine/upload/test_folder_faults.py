@@ -1,6 +1,6 @@
 """Deliveries while the destination fails."""
 
-# ruff: noqa: ASYNC110, ASYNC220, ASYNC221, ASYNC240  - a test waits for nobody else in its loop
+# ruff: noqa: ASYNC110, ASYNC220, ASYNC221  - a test waits for nobody else in its loop
 
 import asyncio
 from collections.abc import Callable, Generator

@@ -1,6 +1,6 @@
 """What it costs to keep a frame: bytes in memory until durable, hashed and catalogued, against a bare write, fsync, rename of the same bytes.
 
-Both take turns on the same disk with the same 4 MB, so that what else the machine does falls on both. Usage: ``scripts/bench store [rounds]``.
+They take turns on the same disk with the same 4 MB, so that what else the machine does falls on all. Usage: ``scripts/bench store [rounds]``.
 """
 
 import asyncio
@@ -26,7 +26,9 @@ from custom_components.skylapse.engine.frames.store import FrameStore  # noqa: E
 from custom_components.skylapse.engine.ports import SystemClock  # noqa: E402
 
 ROUNDS = 200
-WARM_UP = 5
+WARM_UP = 6
+PIECE = 512 * 1024
+"""Some systems take a big write slower than several small ones; the faster way is what to be measured against."""
 PAUSE_S = 0.03
 """Between two writes: a camera pauses, too, and disks that are pushed without a pause measure their own queue."""
 FRAME_BYTES = 4_000_000
@@ -40,13 +42,14 @@ def picture() -> bytes:
     return out.getvalue()[:-2].ljust(FRAME_BYTES - 2, b"\0") + b"\xff\xd9"
 
 
-def bare(folder: Path, number: int, jpeg: bytes) -> None:
+def bare(folder: Path, number: int, jpeg: bytes, stride: int) -> None:
     """Write, fsync, rename: what a program does that cares, but knows no catalogue."""
-    partial = folder / f"{number}.tmp"
+    partial = folder / f"{number}-{stride}.tmp"
     with partial.open("wb", buffering=0) as file:
-        file.write(jpeg)
+        for start in range(0, len(jpeg), stride):
+            file.write(memoryview(jpeg)[start : start + stride])
         os.fsync(file.fileno())
-    partial.rename(folder / f"{number}.jpg")
+    partial.rename(folder / f"{number}-{stride}.jpg")
 
 
 async def measure(folder: Path, rounds: int) -> None:
@@ -60,7 +63,8 @@ async def measure(folder: Path, rounds: int) -> None:
     await catalogue.open()
     ours: list[float] = []
     written: list[float] = []
-    theirs: list[float] = []
+    at_once: list[float] = []
+    in_pieces: list[float] = []
 
     async def keep(number: int) -> None:
         details = FrameDetails(FIRST + timedelta(seconds=number), 800, "Sky", exposure_us=1000, gain=1.5, sun_elevation_deg=3.2)
@@ -70,27 +74,31 @@ async def measure(folder: Path, rounds: int) -> None:
         await catalogue.add_frame(file, details, destinations=("nas",), remote_prefix="sky")
         ours.append((time.perf_counter() - start) * 1000)
 
-    async def write_bare(number: int) -> None:
+    async def write_bare(number: int, stride: int, durations: list[float]) -> None:
         start = time.perf_counter()
-        await asyncio.to_thread(bare, plain, number, jpeg)
-        theirs.append((time.perf_counter() - start) * 1000)
+        await asyncio.to_thread(bare, plain, number, jpeg, stride)
+        durations.append((time.perf_counter() - start) * 1000)
 
     for number in range(-WARM_UP, rounds):
         if number == 0:
-            for durations in (ours, written, theirs):
+            for durations in (ours, written, at_once, in_pieces):
                 durations.clear()
-        for turn in (keep, write_bare) if number % 2 else (write_bare, keep):  # neither always comes first
-            await turn(number)
+        turns = [keep(number), write_bare(number, len(jpeg), at_once), write_bare(number, PIECE, in_pieces)]
+        first = number % len(turns)  # none always comes first
+        for turn in turns[first:] + turns[:first]:
+            await turn
             await asyncio.sleep(PAUSE_S)
     await catalogue.close()
+    theirs = min(at_once, in_pieces, key=statistics.median)
     ratio = statistics.median(ours) / statistics.median(theirs)
     report(
         f"Keeping a frame of {len(jpeg) / 1e6:.1f} MB, {rounds} rounds in turns",
         [
-            ("write, fsync, rename", f"median {statistics.median(theirs):.2f} ms, mean {statistics.mean(theirs):.2f} ms"),
+            ("write, fsync, rename", f"median {statistics.median(at_once):.2f} ms, mean {statistics.mean(at_once):.2f} ms"),
+            ("  written in pieces", f"median {statistics.median(in_pieces):.2f} ms, mean {statistics.mean(in_pieces):.2f} ms"),
             ("Skylapse: durable, hashed, catalogued", f"median {statistics.median(ours):.2f} ms, mean {statistics.mean(ours):.2f} ms"),
             ("  of which the file", f"median {statistics.median(written):.2f} ms"),
-            ("ratio of the medians", f"{ratio:.2f}"),
+            ("ratio of the medians, to the faster of those", f"{ratio:.2f}"),
         ],
         {
             "ratio": ratio,

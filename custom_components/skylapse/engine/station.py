@@ -7,7 +7,7 @@ between any two steps is repaired at the next start by reconciling the catalogue
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 import logging
 from pathlib import Path
@@ -22,6 +22,7 @@ from .frames.reconcile import ReconcileReport, reconcile
 from .frames.records import FrameDetails, FrameRecord, UploadRecord
 from .frames.retention import CleanupReport
 from .frames.store import FrameStore
+from .intake import Intake
 from .keeper import Keeper
 from .ledger import Ledger
 from .misses import Misses
@@ -35,14 +36,10 @@ from .sources.base import FrameSource, SourceIdentity
 from .station_config import StationConfig
 from .status import EventKind, StationEvent, StationStatus
 from .status_composer import StatusComposer
-from .sun_position import solar_azimuth, solar_elevation
 from .upload.destination import Destination
 from .upload.verify import VerifyReport
 
 _LOGGER = logging.getLogger(__name__)
-
-UNWRITTEN_FRAMES = 8
-"""Frames held in memory while the disk is slow or full; beyond that no exposure is begun."""
 
 STOP_S = 20.0
 """Seconds that frames in memory are given to reach the disk when the station stops."""
@@ -64,15 +61,6 @@ class CaptureOutcome:
     path: Path
     destinations: tuple[str, ...]
     """Ids of the destinations it is queued for."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A frame on its way from the camera's memory to the catalogue."""
-
-    taken: Taken
-    details: FrameDetails
-    done: asyncio.Future[FrameRecord] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Station:
@@ -125,6 +113,17 @@ class Station:
             emit=self._emit,
             rng=rng or random.Random(),  # noqa: S311  spreads retries, guards nothing
         )
+        self._intake = Intake(
+            config,
+            ledger=self._ledger,
+            store=self._store,
+            catalogue=self._catalogue,
+            sessions=self._sessions,
+            schedules=self._schedules,
+            destinations=self._outbox.destination_ids,
+            announce=self._announce,
+            lost=self._lost,
+        )
         self._keeper = Keeper(self._store, self._catalogue, config.retention, config.required, clock, changed)
         self._composer = StatusComposer(
             config,
@@ -139,7 +138,6 @@ class Station:
         )
         self._exposures: set[asyncio.Task[None]] = set()
         self._upkeep: asyncio.Task[None] | None = None
-        self._unwritten = 0
         self._running = False
         self._last_frame: FrameRecord | None = None
         self._reconciled: ReconcileReport | None = None
@@ -300,7 +298,7 @@ class Station:
     def _refusal(self) -> Missed | None:
         if self._keeper.storage_full:
             return Missed.STORAGE_FULL
-        if self._unwritten >= UNWRITTEN_FRAMES:
+        if self._intake.full:
             return Missed.STORAGE_SLOW
         if self._photographer.backoff_s > 0:
             return Missed.BACKOFF
@@ -320,7 +318,7 @@ class Station:
         except asyncio.CancelledError:
             self._missed(exposure.ticks, Missed.NOT_RUNNING)
             raise
-        self._keep(taken).done.add_done_callback(_retrieve)
+        self._keep(taken).add_done_callback(_retrieve)
 
     async def capture(self, *, exposure_us: int | None = None, gain: float | None = None) -> CaptureOutcome:
         """Take one frame by hand, now, and wait until it is durable and catalogued.
@@ -332,7 +330,7 @@ class Station:
             raise ClockNotSet
         if self._keeper.storage_full:
             raise StorageError("storage_full")
-        if self._unwritten >= UNWRITTEN_FRAMES:
+        if self._intake.full:
             raise StorageError("storage_slow")
         await self._photographer.wait_idle(self.config.deadline_s)
         if not self._running:
@@ -349,47 +347,17 @@ class Station:
         pending = self._keep(taken)
         try:
             async with asyncio.timeout(self.config.deadline_s):
-                record = await asyncio.shield(pending.done)
+                record = await asyncio.shield(pending)
         except TimeoutError:
-            pending.done.add_done_callback(_retrieve)
+            pending.add_done_callback(_retrieve)
             raise (self._ledger.error or StorageError("storage_slow")) from None
         return CaptureOutcome(record, self.config.folder / record.file.relative_path, self._outbox.destination_ids)
 
-    def _keep(self, taken: Taken) -> _Pending:
-        """Put a frame in the line for disk and catalogue."""
-        pending = _Pending(taken, self._details(taken))
-        self._unwritten += 1
+    def _keep(self, taken: Taken) -> asyncio.Future[FrameRecord]:
+        return self._intake.take(taken, self._source.identity, self._site())
 
-        def given_up(err: SkylapseError) -> None:
-            self._unwritten -= 1
-            pending.done.set_exception(err)
-            self._emit(EventKind.FAILED, {"error": err.key, "placeholders": err.placeholders, "schedules": list(pending.details.schedules)})
-
-        self._ledger.put(self._writer(pending), given_up)
-        return pending
-
-    def _writer(self, pending: _Pending) -> Callable[[], Any]:
-        """Return the write that makes a frame durable, catalogued and announced; safe to try again after it failed half way."""
-        exposure = pending.taken.exposure
-        stored = None
-
-        async def write() -> None:
-            nonlocal stored
-            if stored is None:
-                stored = await asyncio.to_thread(self._store.write, pending.taken.shot.jpeg, pending.details)
-            sessions = [await self._sessions.session_of(self._schedules[tick.schedule_id], tick) for tick in exposure.ticks]
-            record = await self._catalogue.add_frame(
-                stored,
-                pending.details,
-                session_ids=sessions,
-                destinations=self._outbox.destination_ids,
-                remote_prefix=self.config.slug,
-            )
-            self._unwritten -= 1
-            self._announce(record, exposure.ticks)
-            pending.done.set_result(record)
-
-        return write
+    def _lost(self, err: SkylapseError, details: FrameDetails) -> None:
+        self._emit(EventKind.FAILED, {"error": err.key, "placeholders": err.placeholders, "schedules": list(details.schedules)})
 
     def _announce(self, record: FrameRecord, ticks: Sequence[Tick]) -> None:
         self._last_frame = record
@@ -406,27 +374,6 @@ class Station:
             },
         )
         self._outbox.wake()
-
-    def _details(self, taken: Taken) -> FrameDetails:
-        shot, site = taken.shot, self._site()
-        located = self.config.embed_location
-        return FrameDetails(
-            taken_at=shot.taken_at,
-            duration_ms=taken.duration_ms,
-            camera=self.config.camera,
-            manufacturer=self._source.identity.manufacturer,
-            model=self._source.identity.model,
-            exposure_us=shot.exposure_us,
-            gain=shot.gain,
-            lux=shot.lux,
-            colour_temperature_k=shot.colour_temperature_k,
-            sun_elevation_deg=round(solar_elevation(site, shot.taken_at), 3),
-            sun_azimuth_deg=round(solar_azimuth(site, shot.taken_at), 3),
-            latitude_deg=site.latitude_deg if located else None,
-            longitude_deg=site.longitude_deg if located else None,
-            altitude_m=site.elevation_m if located else None,
-            schedules=self._names(taken.exposure.ticks),
-        )
 
     def _failed(self, exposure: Exposure, err: SkylapseError) -> None:
         ticks, at = list(exposure.ticks), self._clock.now()
@@ -538,7 +485,7 @@ class Station:
             "reconciled": self._reconciled,
             "catalogue_rebuilt_from": None if self.rebuilt_from is None else self.rebuilt_from.name,
             "ledger_backlog": self._ledger.backlog,
-            "unwritten_frames": self._unwritten,
+            "unwritten_frames": self._intake.unwritten,
             "quarantined": quarantined,
         }
 

@@ -21,9 +21,9 @@ from custom_components.skylapse.engine.errors import (
 )
 from custom_components.skylapse.engine.frames.records import UploadState
 from custom_components.skylapse.engine.frames.retention import RetentionRule
+from custom_components.skylapse.engine.intake import UNWRITTEN_FRAMES
 from custom_components.skylapse.engine.ledger import RETRY_S
 from custom_components.skylapse.engine.schedule.model import Gate, Schedule, TimeOfDay
-from custom_components.skylapse.engine.station import UNWRITTEN_FRAMES
 from custom_components.skylapse.engine.status import EventKind, Problem
 from custom_components.skylapse.engine.upload.paths import MARKER_NAME
 

@@ -95,7 +95,15 @@ def build_station(hass: HomeAssistant, entry: ConfigEntry) -> Station:
         deadline_s=float(options.get(OPT_DEADLINE_S, DEFAULT_DEADLINE_S)),
     )
     source = build_source(entry.data, options, site=place, clock=clock, fetch_image=image_fetcher(hass))
-    return Station(config, source, _destinations(folders), clock=clock, site=place, read_entity=entity_reader(hass))
+    return Station(
+        config,
+        source,
+        _destinations(folders),
+        clock=clock,
+        site=place,
+        read_entity=entity_reader(hass),
+        restart=partial(hass.config_entries.async_schedule_reload, entry.entry_id),
+    )
 
 
 def _destinations(subentries: Sequence[ConfigSubentry]) -> list[Destination]:

@@ -15,11 +15,11 @@ import random
 from typing import Any
 
 from .bulletin import Bulletin, EventListener, StatusListener, Unsubscribe
-from .capture import Exposure, Photographer, Taken
+from .capture import Exposure, Photographer
 from .errors import Busy, CatalogueError, ClockNotSet, SkylapseError, StorageError
 from .frames.catalogue import Catalogue
 from .frames.reconcile import ReconcileReport, reconcile
-from .frames.records import FrameDetails, FrameRecord, UploadRecord
+from .frames.records import FrameRecord, UploadRecord
 from .frames.retention import CleanupReport
 from .frames.store import FrameStore
 from .intake import Intake
@@ -45,6 +45,8 @@ STOP_S = 20.0
 """Seconds that frames in memory are given to reach the disk when the station stops."""
 
 NAMED_IN_LOG = 5
+
+CORRUPT = "catalogue_corrupt"
 
 SETTING_CAPTURE = "capture_enabled"
 SETTING_UPLOADS = "uploads_enabled"
@@ -75,9 +77,14 @@ class Station:
         clock: Clock,
         site: Callable[[], Site],
         read_entity: ReadEntity,
+        restart: Callable[[], None] = lambda: None,
         rng: random.Random | None = None,
     ) -> None:
-        """Wire the rooms; nothing runs before ``start``. ``rng`` spreads retries."""
+        """Wire the rooms; nothing runs before ``start``.
+
+        ``restart`` is called when this station has to make room for a new one: its catalogue turned out to be corrupt, which
+        the next start mends. ``rng`` spreads retries.
+        """
         self.config = config
         self._source = source
         self._clock = clock
@@ -87,7 +94,10 @@ class Station:
         self._store = FrameStore(config.folder, config.slug)
         self._bulletin = Bulletin(self._compose)
         changed = self._bulletin.changed
-        self._ledger = Ledger(clock, changed)
+        self._restart = restart
+        self._rebuild_mark = config.catalogue_path.with_name(f"{config.catalogue_path.name}.rebuild")
+        self._rebuilding: asyncio.Task[None] | None = None
+        self._ledger = Ledger(clock, self._ledger_changed)
         self._sessions = Sessions(self._catalogue, self._emit)
         self._misses = Misses(self._ledger, self._sessions, self._catalogue, self._schedules, self._emit)
         self._photographer = Photographer(source, clock, deadline_s=config.deadline_s, on_change=changed)
@@ -122,7 +132,7 @@ class Station:
             schedules=self._schedules,
             destinations=self._outbox.destination_ids,
             announce=self._announce,
-            lost=self._lost,
+            lost=self._failed,
         )
         self._keeper = Keeper(self._store, self._catalogue, config.retention, config.required, clock, changed)
         self._composer = StatusComposer(
@@ -136,9 +146,10 @@ class Station:
             catalogue=self._catalogue,
             clock=clock,
         )
-        self._exposures: set[asyncio.Task[None]] = set()
+        self._exposures: set[asyncio.Task[asyncio.Future[FrameRecord]]] = set()
         self._upkeep: asyncio.Task[None] | None = None
         self._running = False
+        self._ending_sessions = False
         self._last_frame: FrameRecord | None = None
         self._reconciled: ReconcileReport | None = None
         self.rebuilt_from: Path | None = None
@@ -179,15 +190,19 @@ class Station:
             await self._catalogue.close()
             raise
         self._running = True
-        self._ledger.start()
-        await self._photographer.start()
-        self._count_time_away(away_since)
-        await self._outbox.start()
-        self._keeper.start()
-        self._scheduler.start()
-        self._upkeep = asyncio.create_task(self._reconcile(), name="skylapse reconcile")
-        await self._bulletin.publish()
-        self._bulletin.start()
+        try:
+            self._ledger.start()
+            await self._photographer.start()
+            self._count_time_away(away_since)
+            await self._outbox.start()
+            self._keeper.start()
+            self._scheduler.start()
+            self._upkeep = asyncio.create_task(self._reconcile(), name="skylapse reconcile")
+            await self._bulletin.publish()
+            self._bulletin.start()
+        except BaseException:  # such as a start that is cancelled: nobody would stop what runs by now
+            await self.stop()
+            raise
 
     async def stop(self, *, planned: bool = False) -> None:
         """Stop everything, bring frames that are in memory to the disk, and leave no task, thread or file behind.
@@ -197,19 +212,24 @@ class Station:
         if not self._running:
             return
         self._running = False
-        await self._scheduler.stop()
-        tasks = [*self._exposures, *([self._upkeep] if self._upkeep else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._photographer.close()
-        self._misses.tell(self._clock.now(), all_of_it=True)
-        await self._ledger.stop(STOP_S)
-        await self._outbox.stop()
-        await self._bulletin.stop()
-        await self._bulletin.publish()
         try:
-            await self._keeper.stop(planned=planned)
+            await self._scheduler.stop()
+            left_at = None if planned else self._clock.now()
+            tasks: list[asyncio.Task[Any]] = [*self._exposures, *([self._upkeep] if self._upkeep else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._photographer.close()
+            self._misses.tell(self._clock.now(), all_of_it=True)
+            await self._ledger.stop(STOP_S)
+            if self._intake.unwritten:
+                _LOGGER.error(
+                    "%d frames were not catalogued in time; those that reached the disk are adopted later", self._intake.unwritten
+                )
+            await self._outbox.stop()
+            await self._bulletin.stop()
+            await self._bulletin.publish()
+            await self._keeper.stop(left_at)
         except (CatalogueError, StorageError) as err:
             _LOGGER.warning("The catalogue could not be told of the stop: %s", err)
         finally:
@@ -223,15 +243,38 @@ class Station:
         return self._reconciled
 
     async def _open_catalogue(self) -> None:
+        if not await asyncio.to_thread(self._rebuild_mark.exists):
+            try:
+                await self._catalogue.open()
+            except CatalogueError as err:
+                if err.key != CORRUPT:
+                    raise
+            else:
+                return
+        self.rebuilt_from = await self._catalogue.recover()
+        await asyncio.to_thread(self._rebuild_mark.unlink, missing_ok=True)
+        _LOGGER.error(
+            "The catalogue was corrupt. It was moved to %s and is rebuilt from the frames; counters start anew", self.rebuilt_from
+        )
+
+    def _ledger_changed(self) -> None:
+        if self._ledger.error is not None:
+            self._consider(self._ledger.error)
+        self._bulletin.changed()
+
+    def _consider(self, err: SkylapseError) -> None:
+        """Have the catalogue rebuilt by a new start if that is what an error calls for."""
+        if err.key == CORRUPT and self._rebuilding is None:
+            _LOGGER.error("The catalogue is corrupt (%s); starting anew to rebuild it from the frames", err)
+            self._rebuilding = asyncio.create_task(self._ask_for_rebuild(), name="skylapse rebuild")
+
+    async def _ask_for_rebuild(self) -> None:
+        """Leave a mark for the next start, which may be one after a power cut, and ask for it."""
         try:
-            await self._catalogue.open()
-        except CatalogueError as err:
-            if err.key != "catalogue_corrupt":
-                raise
-            self.rebuilt_from = await self._catalogue.recover()
-            _LOGGER.error(
-                "The catalogue was corrupt. It was moved to %s and is rebuilt from the frames; counters start anew", self.rebuilt_from
-            )
+            await asyncio.to_thread(self._rebuild_mark.touch)
+        except OSError as err:
+            _LOGGER.warning("The mark for rebuilding the catalogue could not be left: %s", err)
+        self._restart()
 
     async def _restore(self) -> None:
         settings = await self._catalogue.settings()
@@ -246,6 +289,8 @@ class Station:
     async def _reconcile(self) -> None:
         """Bring catalogue and folder together, then queue for each destination what it has never been offered."""
         try:
+            if self._catalogue.check_due:
+                await self._catalogue.check()
             self._reconciled = await reconcile(
                 self._store,
                 self._catalogue,
@@ -258,6 +303,7 @@ class Station:
                 await self._catalogue.backfill(destination_id, self.config.slug)
         except SkylapseError as err:
             _LOGGER.error("Catalogue and frames could not be compared: %s", err)
+            self._consider(err)
             return
         found = self._reconciled
         if found.adopted or found.returned or found.removed_partials:
@@ -281,6 +327,8 @@ class Station:
     def _count_time_away(self, since: datetime | None) -> None:
         """Count the slots that passed while Home Assistant was not running; gated schedules cannot be known."""
         now = self._clock.now()
+        if since is not None and self._last_frame is not None and since < self._last_frame.details.taken_at <= now:
+            since = self._last_frame.details.taken_at  # it was killed between two marks of being alive: these slots were seen to
         if since is None or not self._scheduler.enabled or now - since > timedelta(days=1):
             return
         missed = self._planner.count_ticks(since, now, lambda schedule: schedule.gate is None)
@@ -305,20 +353,30 @@ class Station:
         return None
 
     def _expose(self, exposure: Exposure) -> None:
-        task = asyncio.create_task(self._run_exposure(exposure), name="skylapse exposure")
+        self._begin(exposure)
+
+    def _begin(
+        self, exposure: Exposure, *, exposure_us: int | None = None, gain: float | None = None
+    ) -> asyncio.Task[asyncio.Future[FrameRecord]]:
+        """Let an exposure run in a task of its own: schedules may come to share it, and whoever asked for it may go away meanwhile."""
+        task = asyncio.create_task(self._run_exposure(exposure, exposure_us, gain), name="skylapse exposure")
         self._exposures.add(task)
         task.add_done_callback(self._exposures.discard)
+        task.add_done_callback(_retrieve)
+        return task
 
-    async def _run_exposure(self, exposure: Exposure) -> None:
+    async def _run_exposure(self, exposure: Exposure, exposure_us: int | None, gain: float | None) -> asyncio.Future[FrameRecord]:
         try:
-            taken = await self._photographer.expose(exposure)
+            taken = await self._photographer.expose(exposure, exposure_us=exposure_us, gain=gain)
         except SkylapseError as err:
             self._failed(exposure, err)
-            return
+            raise
         except asyncio.CancelledError:
             self._missed(exposure.ticks, Missed.NOT_RUNNING)
             raise
-        self._keep(taken).add_done_callback(_retrieve)
+        pending = self._intake.take(taken, self._source.identity, self._site())
+        pending.add_done_callback(_retrieve)
+        return pending
 
     async def capture(self, *, exposure_us: int | None = None, gain: float | None = None) -> CaptureOutcome:
         """Take one frame by hand, now, and wait until it is durable and catalogued.
@@ -336,28 +394,17 @@ class Station:
         if not self._running:
             raise Busy
         plain = exposure_us is None and gain is None
-        exposure = self._photographer.begin(self._clock.now(), shared=plain)
-        try:
-            taken = await self._photographer.expose(exposure, exposure_us=exposure_us, gain=gain)
-        except SkylapseError as err:
-            self._failed(exposure, err)
-            raise
-        if not self._running:  # stopped meanwhile: nobody writes any more, and nothing was announced
+        task = self._begin(self._photographer.begin(self._clock.now(), shared=plain), exposure_us=exposure_us, gain=gain)
+        await asyncio.wait([task])
+        if task.cancelled():  # it was stopped meanwhile: nothing was announced
             raise Busy
-        pending = self._keep(taken)
+        pending = task.result()
         try:
             async with asyncio.timeout(self.config.deadline_s):
                 record = await asyncio.shield(pending)
         except TimeoutError:
-            pending.add_done_callback(_retrieve)
             raise (self._ledger.error or StorageError("storage_slow")) from None
         return CaptureOutcome(record, self.config.folder / record.file.relative_path, self._outbox.destination_ids)
-
-    def _keep(self, taken: Taken) -> asyncio.Future[FrameRecord]:
-        return self._intake.take(taken, self._source.identity, self._site())
-
-    def _lost(self, err: SkylapseError, details: FrameDetails) -> None:
-        self._emit(EventKind.FAILED, {"error": err.key, "placeholders": err.placeholders, "schedules": list(details.schedules)})
 
     def _announce(self, record: FrameRecord, ticks: Sequence[Tick]) -> None:
         self._last_frame = record
@@ -394,12 +441,17 @@ class Station:
     def _on_wake(self, now: datetime) -> None:
         """End sessions whose window is over, and let the status follow the schedules."""
         running = frozenset(i for i in self._schedules if self._planner.is_enabled(i)) if self._scheduler.enabled else frozenset()
-        if self._sessions.over(now, running):
+        if not self._ending_sessions and self._sessions.over(now, running):
+            self._ending_sessions = True  # one entry is enough, however long the catalogue keeps it waiting
 
             async def write() -> None:
                 await self._sessions.close_over(now, running)
+                self._ending_sessions = False
 
-            self._ledger.put(write)
+            def given_up(_error: SkylapseError) -> None:
+                self._ending_sessions = False
+
+            self._ledger.put(write, given_up)
         self._misses.tell(now)
         if self._composer.schedules_changed():
             self._bulletin.changed()
@@ -495,9 +547,13 @@ class Station:
         self._bulletin.emit(StationEvent(kind, self._clock.now(), dict(data)))
 
     async def _compose(self) -> StationStatus:
-        return await self._composer.compose(running=self._running, last_frame=self._last_frame)
+        try:
+            return await self._composer.compose(running=self._running, last_frame=self._last_frame)
+        except CatalogueError as err:
+            self._consider(err)
+            raise
 
 
-def _retrieve(future: asyncio.Future[FrameRecord]) -> None:
+def _retrieve(future: asyncio.Future[Any]) -> None:
     """Take note of the outcome of a future nobody waits for, so that asyncio does not complain of it."""
     future.exception()

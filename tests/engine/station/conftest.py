@@ -35,6 +35,8 @@ class World:
     site: Site = AMSTERDAM
     events: list[StationEvent] = field(default_factory=list)
     stations: list[Station] = field(default_factory=list)
+    restarts: list[datetime] = field(default_factory=list)
+    """When a station asked to be started anew."""
 
     def __post_init__(self) -> None:
         self.source = FakeSource(self.clock)
@@ -86,6 +88,7 @@ class World:
             clock=self.clock,
             site=lambda: self.site,
             read_entity=lambda entity_id: EntityReading(entity_id, self.states.get(entity_id)),
+            restart=lambda: self.restarts.append(self.clock.now()),
             rng=random.Random(1),
         )
         station.subscribe_events(self.events.append)

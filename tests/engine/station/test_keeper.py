@@ -129,6 +129,6 @@ async def test_damaged_and_vanished_files_are_named_in_the_log(world: World, cap
 async def test_stop_without_rounds_leaves_the_mark(world: World) -> None:
     station = world.build()
     await station._catalogue.open()
-    await station._keeper.stop(planned=False)
+    await station._keeper.stop(NOON)
     assert await station._catalogue.get_setting(ALIVE) == NOON.isoformat()
     await station._catalogue.close()

@@ -1,12 +1,15 @@
 """The status is told when something changed, and now and then even if nothing did."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from custom_components.skylapse.engine import bulletin as room
 from custom_components.skylapse.engine.bulletin import Bulletin
-from custom_components.skylapse.engine.status import StationStatus
+from custom_components.skylapse.engine.status import EventKind, StationEvent, StationStatus
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -49,3 +52,42 @@ async def test_the_status_is_renewed_by_time_alone(
 
 async def test_stop_before_start_is_nothing(bulletin: Bulletin) -> None:
     await bulletin.stop()
+
+
+async def test_a_listener_that_fails_stops_nobody_else(
+    bulletin: Bulletin, composed: list[StationStatus], caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[StationStatus | StationEvent] = []
+
+    def broken(_news: StationStatus | StationEvent) -> None:
+        raise ZeroDivisionError
+
+    bulletin.subscribe(broken)
+    bulletin.subscribe(seen.append)
+    bulletin.subscribe_events(broken)
+    bulletin.subscribe_events(seen.append)
+    event = StationEvent(EventKind.FAILED, NOW, {})
+    bulletin.emit(event)
+    await bulletin.publish()
+    assert seen == [event, *composed]
+    assert caplog.text.count("A listener of the station failed") == 2
+
+
+async def test_a_status_that_fails_unexpectedly_is_tried_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(room, "CALM_S", 0.01)
+    monkeypatch.setattr(room, "REFRESH_S", 0.01)
+    tries = 0
+
+    async def compose() -> StationStatus:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise ZeroDivisionError
+        return StationStatus(frames_total=7)
+
+    bulletin = Bulletin(compose)
+    bulletin.start()
+    await asyncio.sleep(0.1)
+    await bulletin.stop()
+    assert bulletin.status.frames_total == 7
+    assert caplog.text.count("The status failed unexpectedly") == 1

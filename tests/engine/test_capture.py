@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from custom_components.skylapse.engine import capture
 from custom_components.skylapse.engine.capture import GRACE_S, Photographer
 from custom_components.skylapse.engine.errors import Busy, CaptureTimeout, SourceError
 from custom_components.skylapse.engine.schedule.model import Tick, Window
@@ -137,3 +138,57 @@ async def test_waiting_for_the_camera_ends(photographer: Photographer, source: F
 async def test_a_long_exposure_has_a_longer_deadline(photographer: Photographer, source: FakeSource) -> None:
     await photographer.expose(photographer.begin(NOW), exposure_us=20_000_000)
     assert source.requests[0].deadline_s == 50
+
+
+async def test_a_source_that_breaks_at_its_start_is_tried_again(photographer: Photographer, source: FakeSource) -> None:
+    source.start_error = ZeroDivisionError()
+    await photographer.start()
+    assert photographer.error is not None
+    assert photographer.error.key == "source_broken"
+    source.start_error = None
+    await photographer.expose(photographer.begin(NOW))
+    assert photographer.error is None
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_source_that_cannot_be_closed_holds_up_nothing(
+    photographer: Photographer, source: FakeSource, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, hangs: bool
+) -> None:
+    monkeypatch.setattr(capture, "CLOSE_S", 0.01)
+
+    async def broken() -> None:
+        if hangs:
+            await asyncio.Event().wait()
+        raise ZeroDivisionError
+
+    source.close = broken
+    await photographer.start()
+    await photographer.close()
+    assert "The source could not be closed" in caplog.text
+
+
+async def test_whoever_exposes_when_it_is_closed_does_not_take_the_camera_again(photographer: Photographer, source: FakeSource) -> None:
+    await photographer.start()
+    exposure = photographer.begin(NOW)
+    await photographer.close()
+    with pytest.raises(Busy):
+        await photographer.expose(exposure)
+    assert (source.starts, source.closes) == (1, 1)
+
+
+async def test_a_camera_that_was_closed_while_it_started_is_let_go(photographer: Photographer, source: FakeSource) -> None:
+    begun, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        begun.set()
+        await may_go_on.wait()
+
+    source.start = slow
+    exposing = asyncio.ensure_future(photographer.expose(photographer.begin(NOW)))
+    await begun.wait()
+    await photographer.close()
+    may_go_on.set()
+    with pytest.raises(Busy):
+        await exposing
+    assert source.closes == 2
+    assert source.requests == []

@@ -107,3 +107,22 @@ async def test_stop_tells_what_was_left_undone_and_does_not_hang() -> None:
     assert await ledger.stop(0.01) == 1, "a ledger that was never started has nothing to stop"
     ledger.start()
     assert await ledger.stop(0.01) == 1
+
+
+async def test_a_write_that_no_try_can_help_does_not_hold_up_the_line() -> None:
+    clock, given_up, done = FakeClock(NOW), [], []
+
+    async def corrupt() -> None:
+        raise CatalogueError("catalogue_corrupt")
+
+    async def good() -> None:
+        done.append("good")
+
+    ledger = Ledger(clock, lambda: None)
+    ledger.start()
+    ledger.put(corrupt, given_up.append)
+    ledger.put(good)
+    await _settled()
+    assert [err.key for err in given_up] == ["catalogue_corrupt"]
+    assert done == ["good"]
+    await ledger.stop(1)

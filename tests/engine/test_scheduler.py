@@ -232,3 +232,20 @@ async def test_without_schedules_it_only_watches(rig) -> None:
 
 async def test_stop_before_start_is_nothing(rig) -> None:
     await rig(TEN).scheduler.stop()
+
+
+async def test_an_error_of_our_own_does_not_stop_the_camera_for_good(
+    rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    station = rig(TEN)
+    station.scheduler.start()
+    await station.run(10)
+    with monkeypatch.context() as broken:
+        broken.setattr(station.planner, "ticks", lambda *args: 1 / 0)
+        await station.run(19)
+        assert station.scheduler.broken
+    await station.run(31)
+    assert not station.scheduler.broken
+    assert caplog.text.count("The schedules failed unexpectedly") == 1, "however often it failed"
+    assert station.due == ["12:00:10", "12:00:30", "12:00:40", "12:00:50", "12:01:00"]
+    assert station.missed == [("ten", Missed.LATE)], "the slot that nobody saw is counted later"

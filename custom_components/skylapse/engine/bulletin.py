@@ -49,7 +49,7 @@ class Bulletin:
     def emit(self, event: StationEvent) -> None:
         """Tell an event, and that the status changed with it."""
         for listener in list(self._event_listeners):
-            listener(event)
+            _tell(listener, event)
         self.changed()
 
     async def publish(self) -> None:
@@ -61,7 +61,7 @@ class Bulletin:
             _LOGGER.debug("The status could not be read: %s", err)
             return
         for listener in list(self._listeners):
-            listener(self.status)
+            _tell(listener, self.status)
 
     def start(self) -> None:
         """Begin to tell changes."""
@@ -81,5 +81,16 @@ class Bulletin:
                     await self._changed.wait()
             except TimeoutError:
                 pass
-            await self.publish()
+            try:
+                await self.publish()
+            except Exception:  # an error in our own code must not end all telling silently
+                _LOGGER.exception("The status failed unexpectedly")
             await asyncio.sleep(CALM_S)
+
+
+def _tell[T](listener: Callable[[T], None], news: T) -> None:
+    """Call a listener; what fails in it is its own affair and must not reach the frames on their way."""
+    try:
+        listener(news)
+    except Exception:
+        _LOGGER.exception("A listener of the station failed")

@@ -17,6 +17,11 @@ _LOGGER = logging.getLogger(__name__)
 GRACE_S = 2.0
 """Seconds a source may overrun its deadline before it is cancelled: it should have given up by itself."""
 
+CLOSE_S = 10.0
+"""Seconds a source may take to let the camera go."""
+
+BROKEN = "The source broke its contract"
+
 RESTART_AFTER = 2
 """Consecutive failures after which the source is closed and started again before the next exposure."""
 
@@ -59,6 +64,8 @@ class Photographer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._started = False
+        self._closed = False
+        """For good: whoever is still about to expose must not take the camera again."""
         self._backoff_until: float | None = None
         self.running: Exposure | None = None
         self.consecutive_failures = 0
@@ -75,16 +82,20 @@ class Photographer:
 
     async def start(self) -> None:
         """Start the source. A camera that is not there is kept as ``error`` and tried again with each exposure."""
+        self._closed = False
         try:
             await self._start_source()
         except SourceError as err:
             self.error = err
             _LOGGER.warning("The camera is not available: %s", err)
+        except Exception as err:  # a bug in a source, as below
+            _LOGGER.exception(BROKEN)
+            self.error = SourceError("source_broken", error=type(err).__name__)
 
     async def close(self) -> None:
-        """Let the camera go."""
-        self._started = False
-        await self._source.close()
+        """Let the camera go, for good. Never raises."""
+        self._closed = True
+        await self._close_source()
 
     async def wait_idle(self, timeout_s: float) -> None:
         """Wait until no exposure runs. Raises ``Busy`` after ``timeout_s``."""
@@ -130,21 +141,34 @@ class Photographer:
         try:
             async with asyncio.timeout(request.deadline_s + GRACE_S):
                 if self.consecutive_failures >= RESTART_AFTER and self._started:
-                    await self.close()
+                    await self._close_source()
                 if not self._started:
                     await self._start_source()
+                    if self._closed:  # meanwhile
+                        await self._close_source()
+                        raise Busy
                 return await self._source.capture(request)
         except TimeoutError:
             raise CaptureTimeout(deadline_s=f"{request.deadline_s:g}") from None
         except SkylapseError:
             raise
         except Exception as err:  # a bug in a source costs its frame, never the station
-            _LOGGER.exception("The source broke its contract")
+            _LOGGER.exception(BROKEN)
             raise SourceError("source_broken", error=type(err).__name__) from err
 
     async def _start_source(self) -> None:
+        if self._closed:
+            raise Busy
         await self._source.start()
         self._started = True
+
+    async def _close_source(self) -> None:
+        self._started = False
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._source.close()
+        except Exception:  # by its contract it never raises; if it does, that must not keep frames from the disk
+            _LOGGER.exception("The source could not be closed")
 
     def _failed(self, err: SkylapseError) -> None:
         self.consecutive_failures += 1

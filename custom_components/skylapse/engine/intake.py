@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from .capture import Taken
+from .capture import Exposure, Taken
 from .errors import SkylapseError
 from .frames.catalogue import Catalogue
 from .frames.records import FrameDetails, FrameRecord, StoredFile
@@ -35,7 +35,7 @@ class Intake:
         schedules: dict[str, Schedule],
         destinations: Sequence[str],
         announce: Callable[[FrameRecord, Sequence[Tick]], None],
-        lost: Callable[[SkylapseError, FrameDetails], None],
+        lost: Callable[[Exposure, SkylapseError], None],
     ) -> None:
         """Call ``announce`` with each frame that is durable and catalogued, ``lost`` for one that was given up."""
         self._config = config
@@ -75,13 +75,13 @@ class Intake:
                 remote_prefix=self._config.slug,
             )
             self.unwritten -= 1
-            self._announce(record, ticks)
             done.set_result(record)
+            self._announce(record, ticks)
 
         def given_up(err: SkylapseError) -> None:
             self.unwritten -= 1
-            self._lost(err, details)
             done.set_exception(err)
+            self._lost(taken.exposure, err)
 
         self._ledger.put(write, given_up)
         return done

@@ -54,13 +54,13 @@ class Keeper:
         """Begin the rounds."""
         self._task = asyncio.create_task(self._run(), name="skylapse keeper")
 
-    async def stop(self, *, planned: bool) -> None:
-        """End the rounds. A ``planned`` stop (the person switched the camera off) is no time away."""
+    async def stop(self, left_at: datetime | None) -> None:
+        """End the rounds. What follows ``left_at`` is time away; None if it is not, because the person switched the camera off."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        await self._catalogue.set_setting(ALIVE, "" if planned else self._clock.now().isoformat())
+        await self._catalogue.set_setting(ALIVE, "" if left_at is None else left_at.isoformat())
 
     async def away_since(self) -> datetime | None:
         """Return when the station was last alive, None if it never was, was stopped on purpose, or the clock says nonsense."""
@@ -101,7 +101,10 @@ class Keeper:
 
     async def _run(self) -> None:
         while True:
-            await self.round()
+            try:
+                await self.round()
+            except Exception:  # an error in our own code must not end all housekeeping silently
+                _LOGGER.exception("Housekeeping failed unexpectedly")
             await self._clock.sleep(ROUND_S)
 
     def _note(self, report: CleanupReport) -> None:

@@ -24,6 +24,9 @@ RETRY_S = 10.0
 HEALING = frozenset({"disk_full", "read_only", "storage_failed"})
 """What passes by itself or by a person's hand: such a write is tried for ever."""
 
+HOPELESS = frozenset({"catalogue_corrupt"})
+"""What no further try changes: such a write is given up at once, so that frames still reach the disk while the catalogue is broken."""
+
 TRIES = 3
 """How often a write is tried that failed for any other reason, before it is given up so that the line moves on."""
 
@@ -60,7 +63,7 @@ class Ledger:
                 async with asyncio.timeout(timeout_s):
                     await self._empty.wait()
             except TimeoutError:
-                _LOGGER.warning("%d catalogue entries were not written in time; the files are adopted at the next start", self.backlog)
+                _LOGGER.warning("%d entries of the catalogue were not written in time", self.backlog)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -94,12 +97,13 @@ class Ledger:
                 self.error = err
                 self._on_change()
             self._tries += 1
-            if err.key not in HEALING and self._tries >= TRIES:
-                _LOGGER.error("A catalogue entry was given up after %d tries (%s)", self._tries, err)
-                self._advance()
-                if given_up is not None:
-                    given_up(err)
-            return False
+            if err.key in HEALING or (err.key not in HOPELESS and self._tries < TRIES):
+                return False
+            _LOGGER.error("A catalogue entry was given up after %d tries (%s)", self._tries, err)
+            self._advance()
+            if given_up is not None:
+                given_up(err)
+            return True
         self._advance()
         if self.error is not None:
             _LOGGER.info("The catalogue can be written again")

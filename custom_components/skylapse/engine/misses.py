@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from .errors import SkylapseError
 from .frames.catalogue import Catalogue
 from .ledger import Ledger
 from .schedule.model import Schedule, Tick, Window
@@ -34,15 +35,16 @@ class Misses:
         self._schedules = schedules
         self._emit = emit
         self._unwritten: Counter[tuple[str, Window]] = Counter()
+        self._in_line = False
+        """An entry that will write them is in the ledger."""
         self._untold: dict[Missed, Counter[str]] = {}
         self._told_at: dict[Missed, datetime] = {}
 
     def note(self, ticks: Sequence[Tick], reason: Missed, now: datetime) -> None:
         """Count the slots of these ticks as missed."""
-        waiting = bool(self._unwritten)
         self._unwritten.update((tick.schedule_id, tick.window) for tick in ticks)
-        if not waiting:
-            self._ledger.put(lambda: self._write(now))
+        if not self._in_line:
+            self._put(now)
         self._untold.setdefault(reason, Counter()).update(self._schedules[tick.schedule_id].name for tick in ticks)
         self.tell(now)
 
@@ -55,6 +57,14 @@ class Misses:
                 self._told_at[reason] = now
                 self._emit(EventKind.MISSED, {"schedules": list(counts), "count": counts.total(), "reason": reason.value})
 
+    def _put(self, at: datetime) -> None:
+        self._in_line = True
+        self._ledger.put(lambda: self._write(at), self._given_up)
+
+    def _given_up(self, _error: SkylapseError) -> None:
+        """Keep what could not be written: it goes with the next ones."""
+        self._in_line = False
+
     async def _write(self, at: datetime) -> None:
         """Write all that has come together until now; what comes while this waits for the disk comes along."""
         counted = dict(self._unwritten)
@@ -65,5 +75,6 @@ class Misses:
         await self._catalogue.add_slots(at, missed_sessions=sessions)
         self._unwritten.subtract(counted)
         self._unwritten = +self._unwritten
+        self._in_line = False
         if self._unwritten:
-            self._ledger.put(lambda: self._write(at))
+            self._put(at)

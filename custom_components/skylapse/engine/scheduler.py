@@ -73,6 +73,8 @@ class Scheduler:
         self._planned_for: Site | None = None
         self._task: asyncio.Task[None] | None = None
         self.enabled = True
+        self.broken = False
+        """An error in our own code keeps ticks from being found; it is tried again all the time."""
 
     @property
     def clock_is_set(self) -> bool:
@@ -120,8 +122,17 @@ class Scheduler:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            self._look()
-            await self._wait(self._pause_s())
+            try:
+                self._look()
+                pause_s = self._pause_s()
+            except Exception:  # whatever it is, the camera must not stop for good and silently
+                if not self.broken:
+                    _LOGGER.exception("The schedules failed unexpectedly")
+                self.broken = True
+                pause_s = LONGEST_SLEEP_S
+            else:
+                self.broken = False
+            await self._wait(pause_s)
 
     def _look(self) -> None:
         step = self._watch.jump()
@@ -134,8 +145,8 @@ class Scheduler:
             self._cursor = now
             self._on_wake(now)
             return
-        after, self._cursor = max(self._cursor, now - LONGEST_GAP), now
-        ticks = self._planner.ticks(after, now, self.gate_open)
+        ticks = self._planner.ticks(max(self._cursor, now - LONGEST_GAP), now, self.gate_open)
+        self._cursor = now
         if self.enabled and ticks:
             self._handle(ticks, now)
         self._on_wake(now)

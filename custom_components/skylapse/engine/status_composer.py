@@ -149,7 +149,7 @@ class StatusComposer:
 
     def _problems(self, destinations: Sequence[DestinationStatus], missing: int) -> frozenset[Problem]:
         true_of = {
-            Problem.CAPTURE_FAILING: self._photographer.consecutive_failures >= FAILING_AFTER,
+            Problem.CAPTURE_FAILING: self._photographer.consecutive_failures >= FAILING_AFTER or self._scheduler.broken,
             Problem.CLOCK_NOT_SET: not self._scheduler.clock_is_set,
             Problem.STORAGE_FULL: self._keeper.storage_full,
             Problem.STORAGE_FAILED: self._ledger.error is not None,

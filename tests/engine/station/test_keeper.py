@@ -132,3 +132,16 @@ async def test_stop_without_rounds_leaves_the_mark(world: World) -> None:
     await station._keeper.stop(NOON)
     assert await station._catalogue.get_setting(ALIVE) == NOON.isoformat()
     await station._catalogue.close()
+
+
+async def test_an_error_of_our_own_does_not_end_housekeeping(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    station = await world.started(())
+    with monkeypatch.context() as broken:
+        broken.setattr(station._store, "free_bytes", lambda: 1 / 0)
+        await world.run(ROUND_S)
+        await world.until(lambda: "Housekeeping failed unexpectedly" in caplog.text)
+    monkeypatch.setattr(station._store, "free_bytes", lambda: 99)
+    await world.run(ROUND_S)
+    await world.until(lambda: station.status.storage_free_bytes == 99)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from custom_components.skylapse.engine.errors import StorageError
+from custom_components.skylapse.engine.errors import CatalogueError, StorageError
 from custom_components.skylapse.engine.frames.retention import RetentionRule
 from custom_components.skylapse.engine.ledger import RETRY_S
 from custom_components.skylapse.engine.schedule.model import Schedule
@@ -66,3 +66,18 @@ async def test_slots_missed_while_earlier_ones_are_written_are_written_next(worl
     await world.until(lambda: station._ledger.backlog == 0)
     totals, _ = await station._catalogue.totals()
     assert totals.missed == 2
+
+
+async def test_missed_slots_that_were_given_up_go_with_the_next_ones(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    station = await world.started((TEN,), retention=FULL)
+    await world.until(lambda: Problem.STORAGE_FULL in station.status.problems)
+
+    async def refuse(*args: object, **kwargs: object) -> None:
+        raise CatalogueError("catalogue_failed")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(station._catalogue, "add_slots", refuse)
+        await world.run(60)
+    await world.run(60)
+    totals, _ = await station._catalogue.totals()
+    assert totals.missed == 12

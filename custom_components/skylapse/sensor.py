@@ -1,5 +1,6 @@
 """Sensors: what the station photographed, what is still on its way, and how much room is left."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,7 @@ from typing import Any, override
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
 from homeassistant.const import MAX_LENGTH_STATE_STATE, EntityCategory, UnitOfInformation, UnitOfRatio, UnitOfTime
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import SUBENTRY_DESTINATION, SUBENTRY_SCHEDULE
@@ -21,6 +22,9 @@ PARALLEL_UPDATES = 0
 NONE = "none"
 """The state of a text sensor that has nothing to tell, which is not the same as not knowing. Translated."""
 
+CALM_S = 30
+"""Seconds; as long as the station itself leaves a status unrepeated, so that the last change is never told much later."""
+
 type Value = datetime | float | int | str | None
 
 
@@ -29,6 +33,7 @@ class StationSensorDescription(SensorEntityDescription):
     """A figure of the whole station."""
 
     value_fn: Callable[[StationStatus], Value]
+    calm: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,7 @@ class DestinationSensorDescription(SensorEntityDescription):
     """A figure of one destination."""
 
     value_fn: Callable[[DestinationStatus], Value]
+    calm: bool = False
 
 
 STATION_SENSORS: tuple[StationSensorDescription, ...] = (
@@ -52,12 +58,14 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         native_unit_of_measurement=UnitOfRatio.PERCENTAGE,
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=1,
+        calm=True,
         value_fn=lambda status: status.capture_success_percent,
     ),
     StationSensorDescription(
         key="queue_length",
         translation_key="queue_length",
         state_class=SensorStateClass.MEASUREMENT,
+        calm=True,
         value_fn=lambda status: status.queue.queued,
     ),
     StationSensorDescription(
@@ -68,18 +76,21 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         suggested_unit_of_measurement=UnitOfInformation.MEGABYTES,
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
+        calm=True,
         value_fn=lambda status: status.queue.queued_bytes,
     ),
     StationSensorDescription(
         key="oldest_queued",
         translation_key="oldest_queued",
         device_class=SensorDeviceClass.TIMESTAMP,
+        calm=True,
         value_fn=lambda status: status.queue.oldest_queued_at,
     ),
     StationSensorDescription(
         key="frames_captured",
         translation_key="frames_captured",
         state_class=SensorStateClass.TOTAL_INCREASING,
+        calm=True,
         value_fn=lambda status: status.frames_total,
     ),
     StationSensorDescription(
@@ -113,6 +124,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         native_unit_of_measurement=UnitOfTime.MILLISECONDS,
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=0,
+        calm=True,
         value_fn=lambda status: status.last_frame.details.duration_ms if status.last_frame else None,
     ),
     StationSensorDescription(
@@ -122,6 +134,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         native_unit_of_measurement=UnitOfTime.SECONDS,
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=1,
+        calm=True,
         value_fn=lambda status: status.achieved_interval_s,
     ),
     # a text and no enum: the names of schedules are the person's own
@@ -134,12 +147,15 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         key="last_verified",
         translation_key="last_verified",
         device_class=SensorDeviceClass.TIMESTAMP,
+        calm=True,
         value_fn=lambda status: status.queue.last_verified_at,
     ),
     StationSensorDescription(
         key="verified",
         translation_key="verified",
-        state_class=SensorStateClass.TOTAL_INCREASING,
+        # a copy that turns out to be damaged counts no more, so this may fall
+        state_class=SensorStateClass.MEASUREMENT,
+        calm=True,
         value_fn=lambda status: status.queue.verified,
     ),
     StationSensorDescription(
@@ -151,6 +167,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         suggested_display_precision=2,
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
+        calm=True,
         value_fn=lambda status: status.storage_used_bytes,
     ),
     StationSensorDescription(
@@ -162,6 +179,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
+        calm=True,
         value_fn=lambda status: status.storage_free_bytes,
     ),
     StationSensorDescription(
@@ -199,21 +217,12 @@ SCHEDULE_SENSORS: tuple[ScheduleSensorDescription, ...] = (
     ),
 )
 
-REACHABLE, UNREACHABLE, UNTRIED = "ready", "not_available", "not_tried"
-"""How a destination is. Not Home Assistant's own words "available" and "unknown": those states mean the entity itself."""
-
 DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
-    DestinationSensorDescription(
-        key="state",
-        translation_key="destination_state",
-        device_class=SensorDeviceClass.ENUM,
-        options=[REACHABLE, UNREACHABLE, UNTRIED],
-        value_fn=lambda destination: {True: REACHABLE, False: UNREACHABLE, None: UNTRIED}[destination.available],
-    ),
     DestinationSensorDescription(
         key="queue_length",
         translation_key="queue_length",
         state_class=SensorStateClass.MEASUREMENT,
+        calm=True,
         value_fn=lambda destination: destination.queue.queued,
     ),
     DestinationSensorDescription(
@@ -225,6 +234,7 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
         entity_registry_enabled_default=False,
+        calm=True,
         value_fn=lambda destination: destination.queue.queued_bytes,
     ),
     DestinationSensorDescription(
@@ -232,18 +242,22 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         translation_key="oldest_queued",
         device_class=SensorDeviceClass.TIMESTAMP,
         entity_registry_enabled_default=False,
+        calm=True,
         value_fn=lambda destination: destination.queue.oldest_queued_at,
     ),
     DestinationSensorDescription(
         key="last_verified",
         translation_key="last_verified",
         device_class=SensorDeviceClass.TIMESTAMP,
+        calm=True,
         value_fn=lambda destination: destination.queue.last_verified_at,
     ),
     DestinationSensorDescription(
         key="verified",
         translation_key="verified",
-        state_class=SensorStateClass.TOTAL_INCREASING,
+        # a copy that turns out to be damaged counts no more, so this may fall
+        state_class=SensorStateClass.MEASUREMENT,
+        calm=True,
         value_fn=lambda destination: destination.queue.verified,
     ),
     DestinationSensorDescription(
@@ -278,15 +292,49 @@ async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry, asy
         )
 
 
-class StationSensor(SkylapseEntity, SensorEntity):
+class Figure(SkylapseEntity, SensorEntity):
+    """A figure of the station or of one of its destinations.
+
+    A *calm* one moves with every frame. It is told at most once per stretch of ``CALM_S``: the recorder keeps each state.
+    """
+
+    entity_description: StationSensorDescription | DestinationSensorDescription
+    _told_in: int | None = None
+    """The stretch in which the value shown was told; None for the one from the beginning."""
+
+    @abstractmethod
+    def read(self) -> Value:
+        """Return the figure as the station has it now."""
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Show the figure of the beginning."""
+        await super().async_added_to_hass()
+        self._attr_native_value = self.read()
+
+    @callback
+    @override
+    def async_entity_id_changed(self, old_entity_id: str) -> None:
+        """Keep the figure under a new name."""
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Show the figure, if it is time to."""
+        value, stretch = self.read(), int(self.hass.loop.time() // CALM_S)
+        if value != self._attr_native_value and (not self.entity_description.calm or stretch != self._told_in):
+            self._attr_native_value, self._told_in = value, stretch
+        super()._handle_coordinator_update()
+
+
+class StationSensor(Figure):
     """A figure of the whole station."""
 
     entity_description: StationSensorDescription
 
-    @property
     @override
-    def native_value(self) -> Value:
-        """Return the figure."""
+    def read(self) -> Value:
+        """Return the figure as the station has it now."""
         value = self.entity_description.value_fn(self.coordinator.data)
         return value[:MAX_LENGTH_STATE_STATE] if isinstance(value, str) else value
 
@@ -328,14 +376,13 @@ class ScheduleSensor(ScheduleEntity, SensorEntity):
         return self.entity_description.value_fn(schedule) if schedule else None
 
 
-class DestinationSensor(DestinationEntity, SensorEntity):
+class DestinationSensor(DestinationEntity, Figure):
     """A figure of one destination."""
 
     entity_description: DestinationSensorDescription
 
-    @property
     @override
-    def native_value(self) -> Value:
-        """Return the figure."""
+    def read(self) -> Value:
+        """Return the figure as the station has it now."""
         destination = self.destination
         return self.entity_description.value_fn(destination) if destination else None

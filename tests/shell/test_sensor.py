@@ -1,5 +1,6 @@
 """The sensors: what they show of a status, and that the recorder can make statistics of them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -8,12 +9,14 @@ from homeassistant.components.recorder.history import get_significant_states
 from homeassistant.components.sensor import ATTR_STATE_CLASS
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
+import pytest
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 
 from custom_components.skylapse.engine.frames.records import QueueCounts, SlotCounts
 from custom_components.skylapse.engine.status import EventKind
+from custom_components.skylapse.sensor import CALM_S
 
-from .rig import AT, NAS, STATUS, MadeUpStation, garden, over, set_up, states
+from .rig import AT, FRAME, NAS, STATUS, MadeUpStation, garden, over, set_up, states
 
 SHOWN = {
     "sensor.garden_capture_success": "95.0",
@@ -35,7 +38,6 @@ SHOWN = {
     "sensor.garden_last_error": "none",
     "sensor.garden_sunrise_window_start": "2026-11-23T05:45:01+00:00",
     "sensor.garden_sunrise_window_end": "2026-11-23T06:45:00+00:00",
-    "sensor.garden_nas_state": "ready",
     "sensor.garden_nas_upload_queue_length": "4",
     "sensor.garden_nas_last_verified": "2026-11-23T06:45:00+00:00",
     "sensor.garden_nas_verified": "96",
@@ -102,7 +104,6 @@ async def test_before_the_first_frame_figures_are_unknown_not_unavailable(hass: 
         assert hass.states.get(f"sensor.garden_{name}").state == "unknown", name
     assert hass.states.get("sensor.garden_frames_captured").state == "0"
     assert hass.states.get("sensor.garden_active_schedule").state == "none"
-    assert hass.states.get("sensor.garden_nas_state").state == "not_tried"
 
 
 async def test_all_are_unavailable_while_the_station_does_not_run(hass: HomeAssistant) -> None:
@@ -142,12 +143,51 @@ async def test_texts_are_never_longer_than_a_state_may_be(hass: HomeAssistant) -
     assert hass.states.get("sensor.garden_last_error").state == "y" * 255
 
 
-async def test_destination_states(hass: HomeAssistant) -> None:
-    """Ready, not available, not tried."""
+@pytest.fixture
+def stretch(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Go to one of the stretches of time in each of which calm figures are told once."""
+
+    def go(number: int) -> None:
+        monkeypatch.setattr(hass.loop, "time", lambda: number * CALM_S + 1.0)
+
+    return go
+
+
+async def test_figures_that_move_with_every_frame_are_told_calmly(hass: HomeAssistant, stretch: Callable[[int], None]) -> None:
+    """The first change at once, later ones with the next stretch; when the last frame was taken is always told."""
     station = await set_up(hass)
-    for available, shown in ((False, "not_available"), (None, "not_tried"), (True, "ready")):
-        station.tell(destinations=(replace(NAS, available=available),))
-        assert hass.states.get("sensor.garden_nas_state").state == shown
+
+    def told() -> tuple[str, ...]:
+        return tuple(hass.states.get(f"sensor.garden_{name}").state for name in ("frames_captured", "nas_verified", "last_capture"))
+
+    def frame(second: int, count: int) -> None:
+        details = replace(FRAME.details, taken_at=datetime(2026, 11, 23, 5, 50, second, tzinfo=UTC))
+        queue = replace(NAS.queue, verified=count)
+        station.tell(last_frame=replace(FRAME, details=details), frames_total=count, destinations=(replace(NAS, queue=queue),))
+
+    stretch(7)
+    frame(1, 2001)
+    assert told() == ("2001", "2001", "2026-11-23T05:50:01+00:00")
+    frame(6, 2002)
+    frame(11, 2003)
+    assert told() == ("2001", "2001", "2026-11-23T05:50:11+00:00")
+    stretch(8)
+    frame(16, 2004)
+    assert told() == ("2004", "2004", "2026-11-23T05:50:16+00:00")
+    frame(21, 2005)
+    stretch(9)
+    station.tell()
+    assert told() == ("2005", "2005", "2026-11-23T05:50:21+00:00")
+
+
+async def test_a_calm_figure_keeps_its_value_under_a_new_name(hass: HomeAssistant, entity_registry: er.EntityRegistry) -> None:
+    """And goes on to follow the station."""
+    station = await set_up(hass)
+    entity_registry.async_update_entity("sensor.garden_frames_captured", new_entity_id="sensor.pictures")
+    await hass.async_block_till_done()
+    assert hass.states.get("sensor.pictures").state == "1907"
+    station.tell(frames_total=1908)
+    assert hass.states.get("sensor.pictures").state == "1908"
 
 
 async def test_devices(hass: HomeAssistant, device_registry: dr.DeviceRegistry) -> None:
@@ -165,7 +205,7 @@ async def test_devices(hass: HomeAssistant, device_registry: dr.DeviceRegistry) 
         hass.config_entries.async_remove_subentry(entry, "nas")
         await hass.async_block_till_done()
     assert device_registry.async_get_device_by_identifier(("skylapse", "nas"), entry.entry_id) is None
-    assert hass.states.get("sensor.garden_nas_state") is None
+    assert hass.states.get("sensor.garden_nas_verified") is None
 
 
 async def test_numbers_have_statistics_and_noise_is_not_recorded(recorder_mock: Recorder, hass: HomeAssistant) -> None:

@@ -19,7 +19,9 @@ LONGEST_NAME: Final = 64
 _LONGEST_SLUG: Final = 60
 """Signs of other scripts become several letters each; the slug is part of every file's name."""
 _LONGEST_PATH: Final = 1024
-_SYSTEM_FOLDERS: Final = tuple(Path(folder) for folder in ("/proc", "/sys", "/dev"))
+_SYSTEM_FOLDERS: Final = tuple(
+    Path(folder) for folder in ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
+)
 
 
 def clean_name(text: str) -> str:
@@ -99,7 +101,7 @@ async def resolve_destination(hass: HomeAssistant, text: str) -> Path:
 def _checked(path: Path, config: Path, frames: Path) -> Path:
     """Resolve the path; refuse what belongs to the system, to Home Assistant or to the cameras."""
     path, config, frames = path.resolve(), config.resolve(), frames.resolve()
-    if any(path.is_relative_to(folder) for folder in _SYSTEM_FOLDERS):
+    if path == Path(path.anchor) or any(path.is_relative_to(folder) for folder in _SYSTEM_FOLDERS):
         raise DestinationError("folder_of_system", path=path)
     if path.is_relative_to(frames) or frames.is_relative_to(path):
         raise DestinationError("folder_of_frames", path=path, frames=frames)

@@ -98,7 +98,7 @@ class FakeSource:
 
     @property
     def capabilities(self) -> SourceCapabilities:
-        return SourceCapabilities(exposure=True, gain=True, reports_exposure=True)
+        return SourceCapabilities(True, True, True, exposure_range_us=(10, 200_000_000), gain_range=(1.0, 16.0))
 
     async def start(self) -> None:
         self.starts += 1

@@ -390,6 +390,8 @@ class Station:
             raise StorageError("storage_full")
         if self._intake.full:
             raise StorageError("storage_slow")
+        # a wrong wish is no failure of the camera: three of them must not pause the schedules
+        self._source.capabilities.check(exposure_us=exposure_us, gain=gain)
         await self._photographer.wait_idle(self.config.deadline_s)
         if not self._running:
             raise Busy

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 import subprocess
 import threading
+from typing import Any
 
 from PIL import Image
 import pytest
@@ -480,6 +481,19 @@ async def test_capture_by_hand_waits_for_the_running_exposure(world: World) -> N
     world.source.script = [SourceError("simulated_failure")]
     with pytest.raises(SourceError):
         await station.capture()
+
+
+@pytest.mark.parametrize(("wish", "key"), [({"exposure_us": 9}, "exposure_out_of_range"), ({"gain": 17.0}, "gain_out_of_range")])
+async def test_a_wrong_wish_is_refused_and_costs_the_schedules_nothing(world: World, wish: dict[str, Any], key: str) -> None:
+    station = await world.started()
+    for _ in range(3):
+        with pytest.raises(SourceError) as refusal:
+            await station.capture(**wish)
+        assert refusal.value.key == key
+    await world.run(30)
+    await world.until(lambda: station.status.frames_total == 3)
+    assert (station.status.slots_24h.missed, station.status.problems, station.status.last_error_key) == (0, frozenset(), None)
+    assert world.of_kind(EventKind.FAILED) == []
 
 
 async def test_a_status_that_cannot_be_read_keeps_the_last_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,8 +84,7 @@ class SimulatedSource(FrameSource):
         """
         if not self._started:
             raise SourceError("source_not_started")
-        _check_range("exposure_out_of_range", request.exposure_us, sky_light.EXPOSURE_RANGE_US)
-        _check_range("gain_out_of_range", request.gain, sky_light.GAIN_RANGE)
+        self.capabilities.check(exposure_us=request.exposure_us, gain=request.gain)
         try:
             async with asyncio.timeout(request.deadline_s):
                 return await self._capture(request)
@@ -150,9 +149,3 @@ class SimulatedSource(FrameSource):
         """Wait until no thread renders; what came of it was for a capture that is over."""
         if self._rendering is not None:
             await asyncio.wait({self._rendering})
-
-
-def _check_range(key: str, value: float | None, allowed: tuple[float, float]) -> None:
-    """Raise ``SourceError`` when the value is given and outside of what the camera takes."""
-    if value is not None and not allowed[0] <= value <= allowed[1]:
-        raise SourceError(key, value=f"{value:.10g}", minimum=f"{allowed[0]:.10g}", maximum=f"{allowed[1]:.10g}")

@@ -24,6 +24,7 @@ class Entity:
     entity_id: str
     key: str
     name: str
+    """Its own name; that of its device where it has none."""
     part: str | None
 
 
@@ -71,13 +72,15 @@ async def cameras(api: Api) -> list[Camera]:
             Entity(
                 item["entity_id"],
                 item["translation_key"] or "",
-                item["original_name"] or entry["title"],
+                item["original_name"] or parts.get(item["config_subentry_id"], entry["title"]),
                 parts.get(item["config_subentry_id"]),
             )
             for item in registry
             if item["config_entry_id"] == entry["entry_id"] and not item["disabled_by"]
         ]
-        found.append(Camera(entry["title"], tuple(sorted(entities, key=lambda entity: (entity.part or "", entity.name)))))
+        found.append(
+            Camera(entry["title"], tuple(sorted(entities, key=lambda entity: (entity.part or "", entity.name != entity.part, entity.name))))
+        )
     return found
 
 

@@ -8,6 +8,22 @@ from .cameras import Camera, Entity
 
 PATH = "sky-lapse"
 _TITLE = "Skylapse"
+_FIRST = (
+    "capturing",
+    "active_schedule",
+    "last_capture",
+    "next_capture",
+    "frames_captured",
+    "capture_success",
+    "captures_failed",
+    "slots_missed",
+    "verified",
+    "last_verified",
+    "queue_length",
+    "queue_size",
+    "oldest_queued",
+)
+"""What a person looks for first, in that order; the rest follows by name."""
 
 
 async def save(api: Api, cameras: Iterable[Camera]) -> None:
@@ -22,7 +38,7 @@ def _view(camera: Camera) -> dict[str, Any]:
     """Return one camera's page."""
     sections = [
         _section("The sky", [*_pictures(camera), *_tiles(camera, "button"), *_tiles(camera, "switch"), *_history(camera)]),
-        _section("Now", _list(_of(camera, ("sensor", "binary_sensor"), part=False))),
+        _section("Now", _list(sorted(_of(camera, ("sensor", "binary_sensor"), part=False), key=_place))),
         _section("Schedules and destinations", _list(_of(camera, ("switch", "button", "sensor", "binary_sensor"), part=True))),
     ]
     path = camera.name.lower().replace(" ", "-")
@@ -43,6 +59,11 @@ def _of(camera: Camera, domains: tuple[str, ...], *, part: bool | None = None) -
     ]
 
 
+def _place(entity: Entity) -> int:
+    """Return where in a list an entity belongs."""
+    return _FIRST.index(entity.key) if entity.key in _FIRST else len(_FIRST)
+
+
 def _pictures(camera: Camera) -> list[dict[str, Any]]:
     """Return a card for the last frame."""
     return [
@@ -53,7 +74,8 @@ def _pictures(camera: Camera) -> list[dict[str, Any]]:
 
 def _tiles(camera: Camera, domain: str) -> list[dict[str, Any]]:
     """Return a tile for each of the camera's own entities of a domain."""
-    return [{"type": "tile", "entity": entity.entity_id, "name": entity.name} for entity in _of(camera, (domain,), part=False)]
+    bare = {"hide_state": True} if domain == "button" else {}  # when it was pressed last is of no interest
+    return [{"type": "tile", "entity": entity.entity_id, "name": entity.name, **bare} for entity in _of(camera, (domain,), part=False)]
 
 
 def _list(entities: list[Entity]) -> list[dict[str, Any]]:
@@ -61,7 +83,8 @@ def _list(entities: list[Entity]) -> list[dict[str, Any]]:
     if not entities:
         return []
     rows = [
-        {"entity": entity.entity_id, "name": entity.name if entity.part is None else f"{entity.part}: {entity.name}"} for entity in entities
+        {"entity": entity.entity_id, "name": entity.name if entity.part in {None, entity.name} else f"{entity.part}: {entity.name}"}
+        for entity in entities
     ]
     return [{"type": "entities", "entities": rows, "grid_options": {"columns": "full"}}]
 

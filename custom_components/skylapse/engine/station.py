@@ -558,4 +558,5 @@ class Station:
 
 def _retrieve(future: asyncio.Future[Any]) -> None:
     """Take note of the outcome of a future nobody waits for, so that asyncio does not complain of it."""
-    future.exception()
+    if not future.cancelled():
+        future.exception()

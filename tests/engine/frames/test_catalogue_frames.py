@@ -198,7 +198,7 @@ async def test_old_buckets_go(catalogue: Catalogue, monkeypatch: pytest.MonkeyPa
 
 async def test_only_what_every_required_destination_proved_may_go(frames: Frames) -> None:
     catalogue = frames.catalogue
-    taken = await frames.take_many(4, destinations=("nas", "attic"))
+    taken = await frames.take_many(5, destinations=("nas", "attic"))
     await frames.prove([taken[0], taken[2], taken[3]], "nas")
     await frames.prove([taken[2], taken[1]], "attic")
     assert await catalogue.deletable(["nas"], older_than=None, limit=9) == [taken[0], taken[2], taken[3]]

@@ -228,8 +228,12 @@ async def test_only_known_destinations_are_kept(frames: Frames, monkeypatch: pyt
     assert await catalogue.counts() == {}
 
 
-async def test_backfill_queues_what_a_new_destination_does_not_know(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("looked_at", [1, 3, 20])
+async def test_backfill_queues_what_a_new_destination_does_not_know(
+    frames: Frames, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
     monkeypatch.setattr(catalogue_queue, "_BATCH", 2)
+    monkeypatch.setattr(catalogue_queue, "_LOOKED_AT", looked_at)
     taken = await frames.take_many(7)
     await frames.catalogue.remove_frames([taken[0].frame_id])
     await frames.catalogue.mark_missing([taken[1].frame_id])

@@ -1,5 +1,6 @@
 """Catalogue and folder brought together."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 import json
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from custom_components.skylapse.engine.errors import StorageError
 from custom_components.skylapse.engine.frames import reconcile as reconcile_module
 from custom_components.skylapse.engine.frames.catalogue import Catalogue
 from custom_components.skylapse.engine.frames.folder import DayListing
@@ -179,3 +181,46 @@ async def test_a_catalogue_that_was_lost_is_rebuilt(frames: Frames, clock: FakeC
     assert [(frame.file, frame.details) for frame in await fresh.frames_page(0, 9)] == [(frame.file, frame.details) for frame in taken]
     assert {name: counts.pending for name, counts in (await fresh.counts()).items()} == {"nas": 6, "attic": 6}
     await fresh.close()
+
+
+async def test_a_drive_that_is_pulled_out_meanwhile_is_no_loss_of_frames(frames: Frames) -> None:
+    taken = await frames.take_many(2)
+    await frames.prove(taken[:1])
+    frames.store.folder.rename(frames.store.folder.with_name("elsewhere"))
+    with pytest.raises(StorageError):
+        await run(frames)
+    assert await frames.catalogue.recent_frames(9) == taken[::-1]
+
+
+async def test_a_deletion_that_ends_while_the_folder_is_compared_stays_one(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = await frames.take_many(2)
+    await frames.prove(taken)
+    ids = [frame.frame_id for frame in taken]
+    await frames.catalogue.mark_deleting(ids)
+    list_day = frames.store.list_day
+
+    def deleted_meanwhile(day: str) -> DayListing:
+        listing = list_day(day)
+        frames.path(taken[0]).unlink()
+        return listing
+
+    monkeypatch.setattr(frames.store, "list_day", deleted_meanwhile)
+    keep = frames.catalogue.keep
+
+    async def late(spared: Sequence[int]) -> None:
+        await frames.catalogue.remove_frames(ids[:1])
+        await keep(spared)
+
+    monkeypatch.setattr(frames.catalogue, "keep", late)
+    await run(frames)
+    assert await frames.catalogue.recent_frames(9) == taken[1:]
+
+
+async def test_what_was_given_up_because_its_file_was_gone_is_sent_when_it_is_back(frames: Frames) -> None:
+    gone, refused = await frames.take_many(2)
+    for frame, key in zip(await frames.catalogue.claim("nas", 9, NOW), ("source_missing", "name_refused"), strict=True):
+        await frames.catalogue.mark_quarantined(frame.upload_id, key, {})
+    await frames.catalogue.mark_missing([gone.frame_id, refused.frame_id])
+    assert (await run(frames)).returned == 2
+    counts = (await frames.catalogue.counts())["nas"]
+    assert (counts.pending, counts.quarantined) == (1, 1)

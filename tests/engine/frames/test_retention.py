@@ -93,8 +93,8 @@ async def test_without_copies_only_where_that_was_asked_for_and_the_proven_first
     report = await clean(frames, rule(100 + size(taken[:2]), without_copy=True))
     assert report.deleted == (*names(taken[2:3]), *names(taken[:1]))
     assert not report.blocked
-    assert (await clean(frames, rule(10**9, without_copy=True), ())).deleted == names([taken[1], taken[3]])
-    assert (await frames.catalogue.counts())["nas"].queued == 0
+    assert (await clean(frames, rule(10**9, without_copy=True), ())).deleted == names([taken[1]])
+    assert (await frames.catalogue.counts())["nas"].queued == 1, "the last one, which stays"
 
 
 async def test_too_old_goes_although_there_is_space(frames: Frames) -> None:
@@ -155,7 +155,7 @@ async def test_files_that_cannot_be_deleted_are_no_success(frames: Frames, monke
         with pytest.raises(StorageError):
             await clean(frames, rule(10**9))
     assert all(await there(frames, taken))
-    assert (await clean(frames, rule(10**9))).deleted == names(taken)
+    assert (await clean(frames, rule(10**9))).deleted == names(taken[:1])
 
 
 async def test_a_crash_in_the_middle_is_repaired(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,3 +175,29 @@ async def test_a_crash_in_the_middle_is_repaired(frames: Frames, monkeypatch: py
     assert not frames.path(taken[0]).exists()
     report = await reconcile(frames.store, frames.catalogue, ["nas"], "sky")
     assert (report.removed, report.missing_count) == (1, 0)
+
+
+async def test_the_frame_that_is_shown_stays_however_old(frames: Frames) -> None:
+    taken = [await frames.take(NOW - DAY * days) for days in (1, 9, 5)]  # the last one added is not the youngest
+    await frames.prove(taken)
+    Disk(frames.store, 0)
+    assert (await clean(frames, rule(10**9, DAY / 2))).deleted == names([taken[1], taken[0]])
+    assert await frames.catalogue.last_frame() == taken[2]
+
+
+async def test_a_proof_that_is_withdrawn_at_the_last_moment_keeps_the_frame(frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = await frames.take_many(3)
+    await frames.prove(taken)
+    Disk(frames.store, 0)
+    catalogue = frames.catalogue
+    deletable = catalogue.deletable
+
+    async def withdrawn(*args: object, **more: object) -> list[FrameRecord]:
+        found = await deletable(*args, **more)
+        uploads = await catalogue.verified_page("nas", 0, 9)
+        await catalogue.requeue([upload.upload_id for upload in uploads if upload.frame_id == taken[0].frame_id])
+        return found
+
+    monkeypatch.setattr(catalogue, "deletable", withdrawn)
+    assert (await clean(frames, rule(10**9))).deleted == names(taken[1:2])
+    assert await there(frames, taken) == [True, False, True]

@@ -259,7 +259,6 @@ def test_days_are_those_of_the_calendar_only(store: FrameStore) -> None:
     (store.folder / "2027").write_bytes(b"")
     (store.folder / "2028").symlink_to(store.folder / "2026")
     assert store.days() == ["2025/01/02", "2026/11/23"]
-    assert FrameStore(store.folder / "gone", "sky").days() == []
 
 
 def test_a_days_listing(store: FrameStore) -> None:
@@ -289,3 +288,13 @@ def test_a_stale_half_written_file_is_no_obstacle(store: FrameStore) -> None:
     stored = store.write(picture(), details_at(NOW))
     assert (store.folder / NAME).stat().st_size == stored.size_bytes
     assert store_module.PARTIAL not in "".join(files(store))
+
+
+def test_a_folder_that_is_gone_is_not_one_without_frames(store: FrameStore) -> None:
+    assert store.days() == []
+    assert store.list_day("2026/11/23").sizes == {}
+    store.folder.rmdir()  # as when a drive is no longer mounted
+    for look in (store.days, lambda: store.list_day("2026/11/23")):
+        with pytest.raises(StorageError) as caught:
+            look()
+        assert caught.value.key == "storage_failed"

@@ -209,10 +209,11 @@ async def test_a_full_disk_pauses_capture_and_deletes_nothing_unproven(world: Wo
     await station.set_uploads_enabled(True)
     await world.until(lambda: station.status.queue.verified == 2)
     report = await station.cleanup(dry_run=True)
-    assert len(report.deleted) == 2
+    assert len(report.deleted) == 1
     assert sorted(world.media.rglob("*.jpg")) == frames
     await station.cleanup(dry_run=False)
-    assert not list(world.media.rglob("*.jpg")), "what is proven elsewhere may go"
+    assert list(world.media.rglob("*.jpg")) == frames[1:], "what is proven elsewhere may go, but for the one that is shown"
+    assert await station.latest_jpeg() == frames[1].read_bytes()
 
 
 async def test_a_frame_outlasts_a_full_disk_in_memory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +333,7 @@ async def test_a_clock_that_is_not_set_takes_no_frame_by_hand_either(world: Worl
     assert station.status.problems == frozenset()
 
 
-async def test_stopping_in_mid_exposure_leaves_nothing_behind(world: World) -> None:
+async def test_stopping_in_mid_exposure_leaves_nothing_behind(world: World, caplog: pytest.LogCaptureFixture) -> None:
     station = await world.started()
     world.source.script = [100.0]
     await world.run(12)
@@ -340,6 +341,7 @@ async def test_stopping_in_mid_exposure_leaves_nothing_behind(world: World) -> N
     await station.stop()
     await station.stop()
     assert [event.data["reason"] for event in world.of_kind(EventKind.MISSED)] == ["not_running"]
+    assert "Exception in callback" not in caplog.text
     assert {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("skylapse")} == set()
     await world.until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("skylapse")])
     with pytest.raises(Busy):

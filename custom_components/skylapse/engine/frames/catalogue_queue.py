@@ -25,11 +25,13 @@ _COLUMNS: Final = (
     " u.created_at, u.next_try_at, u.verified_at, u.method, u.error_key, u.error_placeholders"
 )
 _FROM: Final = "FROM uploads u JOIN destinations d USING (destination_key) LEFT JOIN frames f USING (frame_id)"
-_PENDING: Final = "state = 0, next_try_at = 0, attempts = 0, verified_at = NULL, method = NULL, error_key = NULL, error_placeholders = NULL"
+PENDING: Final = "state = 0, next_try_at = 0, attempts = 0, verified_at = NULL, method = NULL, error_key = NULL, error_placeholders = NULL"
 _KEY: Final = "(SELECT destination_key FROM destinations WHERE destination_id = ?)"
 _KEYS: Final = "(SELECT destination_key FROM destinations)"
 _BATCH: Final = 2000
 """Rows that one job of a long change touches, so that a frame to add never waits long behind it."""
+_LOOKED_AT: Final = 20_000
+"""Rows that one job of a long search looks at, for the same reason."""
 
 type _Outside = tuple[str, str, int, str]
 
@@ -102,7 +104,7 @@ class QueuePart(Database):
                 if cursor.rowcount:
                     verified.append(upload_id)
                 else:
-                    connection.execute(f"UPDATE uploads SET {_PENDING} WHERE upload_id = ?", (upload_id,))
+                    connection.execute(f"UPDATE uploads SET {PENDING} WHERE upload_id = ?", (upload_id,))
             return verified
 
         return await self._write(work)
@@ -129,7 +131,7 @@ class QueuePart(Database):
         """Make waiting and quarantined files of one destination, or of all, pending now; return how many."""
         keys = _KEYS if destination_id is None else _KEY
         sql = (
-            f"UPDATE uploads SET {_PENDING} WHERE upload_id IN (SELECT upload_id FROM uploads"
+            f"UPDATE uploads SET {PENDING} WHERE upload_id IN (SELECT upload_id FROM uploads"
             f" WHERE destination_key IN {keys} AND state < 4 AND state IN (2, 3) LIMIT {_BATCH})"
         )
         return await self._repeat(sql, () if destination_id is None else (destination_id,))
@@ -139,7 +141,7 @@ class QueuePart(Database):
 
         def work(connection: sqlite3.Connection) -> None:
             rows = [(upload,) for upload in upload_ids]
-            connection.executemany(f"UPDATE uploads SET {_PENDING} WHERE upload_id = ?", rows)
+            connection.executemany(f"UPDATE uploads SET {PENDING} WHERE upload_id = ?", rows)
             connection.executemany(
                 "UPDATE frames SET deleting_at = NULL WHERE frame_id = (SELECT frame_id FROM uploads WHERE upload_id = ?)", rows
             )
@@ -205,23 +207,25 @@ class QueuePart(Database):
 
     async def backfill(self, destination_id: str, remote_prefix: str) -> int:
         """Queue all live frames that this destination does not know yet; return how many."""
-        count, after = 0, 0
+        count, after, end = 0, 0, await self._read(lambda c: int(c.execute("SELECT ifnull(max(frame_id), 0) FROM frames").fetchone()[0]))
         find = (
-            "SELECT frame_id, relative_path, size_bytes, sha256, taken_at FROM frames f WHERE frame_id > ? AND deleted_at IS NULL"
+            "SELECT frame_id, relative_path, size_bytes, sha256, taken_at FROM frames f WHERE frame_id > ? AND frame_id <= ? AND deleted_at IS NULL"
             " AND missing_at IS NULL AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.frame_id = f.frame_id AND u.destination_key = ?)"
             " ORDER BY frame_id LIMIT ?"
         )
 
         def work(connection: sqlite3.Connection) -> list[int]:
             (key,) = _keys(connection, (destination_id,))
-            rows = connection.execute(find, (after, key, _BATCH)).fetchall()
+            rows = connection.execute(find, (after, after + _LOOKED_AT, key, _BATCH)).fetchall()
             for frame_id, path, size, sha256, taken_at in rows:
                 file = StoredFile(path, size, sha256.hex())
                 enqueue_frame(connection, destination_id, remote_prefix, frame_id, file, from_us(taken_at), self._clock.now())
             return [row[0] for row in rows]
 
-        while ids := await self._write(work):
-            count, after = count + len(ids), ids[-1]
+        while after < end:
+            ids = await self._write(work)
+            count += len(ids)
+            after = ids[-1] if len(ids) == _BATCH else after + _LOOKED_AT
         return count
 
     async def _repeat(self, sql: str, parameters: tuple[str, ...]) -> int:
@@ -279,7 +283,7 @@ def enqueue_frame(
         (key, frame_id, remote_path, file.size_bytes, bytes.fromhex(file.sha256), day_number(taken_at), to_us(now)),
     )
     connection.execute(
-        f"UPDATE uploads SET {_PENDING}, size_bytes = ?, sha256 = ? WHERE destination_key = ? AND remote_path = ? AND sha256 <> ?",
+        f"UPDATE uploads SET {PENDING}, size_bytes = ?, sha256 = ? WHERE destination_key = ? AND remote_path = ? AND sha256 <> ?",
         (file.size_bytes, bytes.fromhex(file.sha256), key, remote_path, bytes.fromhex(file.sha256)),
     )
 
@@ -304,7 +308,7 @@ def _enqueue_outside(connection: sqlite3.Connection, key: int, item: _Outside, n
         connection.execute("UPDATE uploads SET local_path = ? WHERE upload_id = ?", (local_path, upload_id))
     if known_content != content or code == CODES[UploadState.QUARANTINED]:
         connection.execute(
-            f"UPDATE uploads SET {_PENDING}, size_bytes = ?, sha256 = ?, created_at = ? WHERE upload_id = ?",
+            f"UPDATE uploads SET {PENDING}, size_bytes = ?, sha256 = ?, created_at = ? WHERE upload_id = ?",
             (size_bytes, content, to_us(now), upload_id),
         )
     return int(upload_id)

@@ -10,7 +10,7 @@ import sqlite3
 from typing import Final
 
 from .catalogue_frames import COLUMNS, FROM, LIVE, FramesPart, frame_of
-from .catalogue_queue import enqueue_frame
+from .catalogue_queue import PENDING, enqueue_frame
 from .instants import to_us
 from .records import FrameRecord
 
@@ -55,30 +55,53 @@ class UpkeepPart(FramesPart):
         """Return live frames that may be deleted, oldest first; those behind ``after`` if given.
 
         Only those whose very bytes every required destination has proven; with ``allow_unproven`` all. Without a required
-        destination nothing is proven, so nothing is returned.
+        destination nothing is proven, so nothing is returned. Never the frame added last: it is the one that a person sees.
         """
         if not allow_unproven and not required:
             return []
         names = () if allow_unproven else tuple(sorted(set(required)))
         sql = (
-            f"SELECT {COLUMNS}, {_proven_at(len(names))} {FROM} WHERE {LIVE} AND (f.taken_at, f.frame_id) > (?, ?) AND f.taken_at < ?"
-            f" ORDER BY f.taken_at, f.frame_id LIMIT {_PAGE}"
+            f"SELECT {COLUMNS}, {_proven_at(len(names))} AND f.frame_id <> ? {FROM} WHERE {LIVE}"
+            f" AND (f.taken_at, f.frame_id) > (?, ?) AND f.taken_at < ? ORDER BY f.taken_at, f.frame_id LIMIT {_PAGE}"
         )
         before = _EVER if older_than is None else to_us(older_than)
         place = (-_EVER, 0) if after is None else (to_us(after.details.taken_at), after.frame_id)
-        found: list[FrameRecord] = []
-        while len(found) < limit:
-            rows = await self._rows(sql, (*names, *place, before))
-            found += [frame_of(row) for row in rows if row[-1]]
-            if len(rows) < _PAGE:
-                break
-            place = rows[-1][4], rows[-1][0]
-        return found[:limit]
 
-    async def mark_deleting(self, frame_ids: Sequence[int]) -> None:
-        """Note that the files are about to be deleted on purpose: one that is then gone is no loss."""
-        rows = [(to_us(self._clock.now()), frame) for frame in frame_ids]
-        sql = "UPDATE frames SET deleting_at = ? WHERE frame_id = ?"
+        def page(connection: sqlite3.Connection) -> int:
+            """Look at the next frames until there are enough; return how many that were."""
+            nonlocal place
+            shown = connection.execute(_SHOWN).fetchone() or (0,)
+            looked_at = 0
+            for row in connection.execute(sql, (*names, *shown, *place, before)):
+                looked_at += 1
+                place = row[4], row[0]
+                if row[-1]:
+                    found.append(frame_of(row))
+                    if len(found) == limit:
+                        break
+            return looked_at
+
+        found: list[FrameRecord] = []
+        while await self._read(page) == _PAGE and len(found) < limit:
+            pass
+        return found
+
+    async def mark_deleting(self, frame_ids: Sequence[int], *, proven_at: Collection[str] | None = None) -> list[int]:
+        """Note that the files are about to be deleted on purpose: one that is then gone is no loss. Return which may be.
+
+        Only those that ``proven_at`` (unless None) all have proven still: a proof may have been withdrawn a moment ago.
+        """
+        names = tuple(sorted(set(proven_at or ())))
+        sql = f"UPDATE frames AS f SET deleting_at = ? WHERE frame_id = ? AND {LIVE} AND {_proven_at(len(names))}"
+        now = to_us(self._clock.now())
+        return await self._write(
+            lambda connection: [frame for frame in frame_ids if connection.execute(sql, (now, frame, *names)).rowcount]
+        )
+
+    async def keep(self, frame_ids: Sequence[int]) -> None:
+        """Note that the files of frames that were about to be deleted are there, unless they have been deleted meanwhile."""
+        rows = [(frame,) for frame in frame_ids]
+        sql = "UPDATE frames SET deleting_at = NULL WHERE frame_id = ? AND deleted_at IS NULL"
         await self._write(lambda connection: connection.executemany(sql, rows).rowcount)
 
     async def remove_frames(self, frame_ids: Sequence[int]) -> None:
@@ -115,12 +138,18 @@ class UpkeepPart(FramesPart):
         return await self._write(work)
 
     async def mark_present(self, frame_ids: Sequence[int], *, destinations: Sequence[str] = (), remote_prefix: str) -> None:
-        """Note that the files of missing or deleted frames are there again, and queue them where they have no row."""
+        """Note that the files of missing or deleted frames are there again, and queue them where they have no row.
+
+        What was quarantined because the file was gone is sent now.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
             for frame_id in frame_ids:
                 connection.execute(
                     "UPDATE frames SET deleted_at = NULL, missing_at = NULL, deleting_at = NULL WHERE frame_id = ?", (frame_id,)
+                )
+                connection.execute(
+                    f"UPDATE uploads SET {PENDING} WHERE frame_id = ? AND state = 3 AND error_key = 'source_missing'", (frame_id,)
                 )
                 frame = frame_of(connection.execute(f"SELECT {COLUMNS} {FROM} WHERE f.frame_id = ?", (frame_id,)).fetchone())
                 for destination_id in destinations:
@@ -164,10 +193,16 @@ class UpkeepPart(FramesPart):
     async def expected_files(self, day: str) -> dict[str, Expected]:
         """Return what the catalogue knows of the files in a day's folder, by their names there."""
         sql = "SELECT relative_path, frame_id, size_bytes, deleting_at, deleted_at, missing_at FROM frames WHERE relative_path BETWEEN ? AND ?"
-        rows = await self._rows(sql, (f"{day}/", day + _AFTER_SLASH))
-        return {path.rpartition("/")[2]: Expected(frame_id, size, _whereabouts(*marks)) for path, frame_id, size, *marks in rows}
+        bounds = (f"{day}/", day + _AFTER_SLASH)
+
+        def work(connection: sqlite3.Connection) -> dict[str, Expected]:
+            rows = connection.execute(sql, bounds)
+            return {path.rpartition("/")[2]: Expected(frame_id, size, _whereabouts(*marks)) for path, frame_id, size, *marks in rows}
+
+        return await self._read(work)
 
 
+_SHOWN: Final = f"SELECT f.frame_id FROM frames f WHERE f.frame_id > 0 AND {LIVE} ORDER BY f.frame_id DESC LIMIT 1"
 _EVER: Final = 1 << 62
 """Microseconds: further away than any instant."""
 _AFTER_SLASH: Final = "0"

@@ -6,16 +6,17 @@ what the catalogue does not know is read.
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 import hashlib
+from itertools import batched
 from typing import Final
 
 from ..errors import BadPicture
 from ..sources.jpeg import check_jpeg
 from . import exif
 from .catalogue import Catalogue
-from .catalogue_upkeep import Whereabouts
+from .catalogue_upkeep import Expected, Whereabouts
 from .naming import parse_instant
 from .records import FrameDetails, StoredFile
 from .store import FrameStore
@@ -107,26 +108,18 @@ class _Reconciliation:
         listing = await asyncio.to_thread(self._store.list_day, day)
         if listing.partials:
             self.removed_partials += await asyncio.to_thread(self._store.remove_partials, day, listing.partials)
-        present: list[int] = []
-        for name, size in sorted(listing.sizes.items()):
-            known = expected.get(name)
-            if known is None:
-                await self._adopt(f"{day}/{name}", name)
-            elif known.size_bytes != size:
-                self._damaged(f"{day}/{name}")
-            elif known.whereabouts is not Whereabouts.LIVE:
-                present.append(known.frame_id)
-                self.returned += known.whereabouts is not Whereabouts.DELETING
-        vanished = [
-            known.frame_id
-            for name, known in expected.items()
-            if name not in listing.sizes and known.whereabouts in (Whereabouts.LIVE, Whereabouts.DELETING)
-        ]
-        for start in range(0, len(present), _BATCH):
-            batch = present[start : start + _BATCH]
+        found = await asyncio.to_thread(_compare, expected, listing.sizes)
+        for name in found.unknown:
+            await self._adopt(f"{day}/{name}", name)
+        for name in found.damaged:
+            self._damaged(f"{day}/{name}")
+        for batch in batched(found.spared, _BATCH, strict=False):
+            await self._catalogue.keep(batch)
+        for batch in batched(found.returned, _BATCH, strict=False):
             await self._catalogue.mark_present(batch, destinations=self._destinations, remote_prefix=self._remote_prefix)
-        for start in range(0, len(vanished), _BATCH):
-            removed, _ = await self._catalogue.settle_vanished(vanished[start : start + _BATCH], self._required)
+        self.returned += len(found.returned)
+        for batch in batched(found.vanished, _BATCH, strict=False):
+            removed, _ = await self._catalogue.settle_vanished(batch, self._required)
             self.removed += len(removed)
 
     async def _adopt(self, path: str, name: str) -> None:
@@ -149,6 +142,39 @@ class _Reconciliation:
         self.damaged_count += 1
         if len(self.damaged) < _MOST_NAMED:
             self.damaged.append(path)
+
+
+@dataclass(slots=True)
+class _Differences:
+    """How one day's folder and what the catalogue knows of it differ: names of files, ids of frames."""
+
+    unknown: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    spared: list[int] = field(default_factory=list)
+    """About to be deleted, and there."""
+    returned: list[int] = field(default_factory=list)
+    vanished: list[int] = field(default_factory=list)
+
+
+def _compare(expected: dict[str, Expected], sizes: dict[str, int]) -> _Differences:
+    """Compare a day's files; it may have a hundred thousand, so not in the event loop."""
+    found = _Differences()
+    for name, size in sorted(sizes.items()):
+        known = expected.get(name)
+        if known is None:
+            found.unknown.append(name)
+        elif known.size_bytes != size:
+            found.damaged.append(name)
+        elif known.whereabouts is Whereabouts.DELETING:
+            found.spared.append(known.frame_id)
+        elif known.whereabouts is not Whereabouts.LIVE:
+            found.returned.append(known.frame_id)
+    found.vanished = [
+        known.frame_id
+        for name, known in expected.items()
+        if name not in sizes and known.whereabouts in (Whereabouts.LIVE, Whereabouts.DELETING)
+    ]
+    return found
 
 
 def _examine(path: str, jpeg: bytes, at: datetime, camera: str) -> tuple[StoredFile, FrameDetails]:

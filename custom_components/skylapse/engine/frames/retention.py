@@ -93,7 +93,7 @@ class _Cleanup:
             if not batch:
                 return
             after = batch[-1]
-            await self._delete(self._enough(batch, wanted_free))
+            await self._delete(self._enough(batch, wanted_free), proven=proven)
 
     def _enough(self, batch: list[FrameRecord], wanted_free: int | None) -> list[FrameRecord]:
         """Return the first of the batch, as many as are needed."""
@@ -107,14 +107,18 @@ class _Cleanup:
                 free += frame.file.size_bytes
         return chosen
 
-    async def _delete(self, frames: list[FrameRecord]) -> None:
+    async def _delete(self, frames: list[FrameRecord], *, proven: bool) -> None:
+        if not self._dry_run:
+            # Noted first: a crash in between then leaves frames that are known to have been deleted on purpose
+            noted = set(
+                await self._catalogue.mark_deleting([frame.frame_id for frame in frames], proven_at=self._required if proven else None)
+            )
+            frames = [frame for frame in frames if frame.frame_id in noted]
         ids = [frame.frame_id for frame in frames]
         paths = [frame.file.relative_path for frame in frames]
         if self._dry_run:
             self._gone.update(ids)
         else:
-            # Noted first: a crash in between then leaves frames that are known to have been deleted on purpose
-            await self._catalogue.mark_deleting(ids)
             await asyncio.to_thread(self._store.delete, paths)
             await self._catalogue.remove_frames(ids)
         self.deleted += paths

@@ -78,8 +78,7 @@ class FrameStore:
         name = relative_path(self.slug, details.taken_at)
         partial = self.folder / f"{name}{PARTIAL}"
         try:
-            if not self.folder.is_dir():  # such as a share that is no longer mounted: not the place to make one
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            self._check_folder()  # not the place to make one
             make_folder(partial.parent)
             try:
                 _write_durably(partial, head, rest)
@@ -172,16 +171,25 @@ class FrameStore:
     def days(self) -> list[str]:
         """Return the days (``YYYY/MM/DD``) that have a folder, in order. Raises ``StorageError``."""
         try:
-            return days(self.folder)
+            found = days(self.folder)
+            self._check_folder()
         except OSError as error:
             raise self._translated(error, self.folder.name) from error
+        return found
 
     def list_day(self, day: str) -> DayListing:
-        """Return what lies in a day's folder. Raises ``StorageError``."""
+        """Return what lies in a day's folder. Raises ``StorageError``, also when the camera's folder went away with it."""
         try:
-            return list_day(self.folder, day, self.slug)
+            listing = list_day(self.folder, day, self.slug)
+            self._check_folder()
         except OSError as error:
             raise self._translated(error, day) from error
+        return listing
+
+    def _check_folder(self) -> None:
+        """Make sure that the camera's folder is there: a drive that is not mounted is no place without frames. Raises ``OSError``."""
+        if not self.folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def free_bytes(self) -> int:
         """Return the bytes that may still be written. Raises ``StorageError``."""

@@ -297,3 +297,13 @@ def test_opening_a_link_does_not_leak(root: Path) -> None:
     with tree.open_root(root) as fd, pytest.raises(DestinationError), tree.open_folder(fd, ("out",), create=True):
         pytest.fail("must not open")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+async def test_a_file_is_not_its_own_copy(destination: FolderDestination, root: Path, make_delivery: MakeDelivery) -> None:
+    """As when the cameras' own folder is mounted at another place, too."""
+    delivery = make_delivery()
+    (root / DAY).mkdir(parents=True)
+    (root / DAY / "a.jpg").hardlink_to(delivery.local_path)
+    error = await refused(destination, delivery)
+    assert (error.key, error.permanent) == ("destination_is_source", True)
+    assert not (root / DAY / "SHA256SUMS").exists()

@@ -100,6 +100,8 @@ class FolderDestination:
             watch.step()
             there = _read_there(folder_fd, name, watch, durable=True)
             if there is not None and there[0] == delivery.sha256:
+                if _is_source(folder_fd, name, delivery):
+                    raise DestinationError("destination_is_source", permanent=True, name=printable(delivery.remote_path), path=self._place)
                 method = there[2]
             else:
                 damaged = there is not None
@@ -223,6 +225,14 @@ def _read_there(folder_fd: int, name: str, watch: Watch, *, durable: bool) -> tu
             return read_back(fd, watch)
     except FileNotFoundError:
         return None
+
+
+def _is_source(folder_fd: int, name: str, delivery: Delivery) -> bool:
+    """Tell whether what lies there is the very file to copy, so no copy at all: the cameras' own folder, mounted at another place."""
+    try:
+        return os.path.samestat(os.stat(name, dir_fd=folder_fd), delivery.local_path.stat())
+    except OSError:  # the source is gone or out of reach: it is not what was read just now
+        return False
 
 
 def _set_aside(folder_fd: int, name: str) -> str:

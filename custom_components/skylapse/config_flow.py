@@ -157,7 +157,9 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
             shot = await task
         except SkylapseError as err:
             self._failure = err
-            return self.async_show_progress_done(next_step_id=self._source[CONF_SOURCE])
+            # not the form's own step: where the camera refused without waiting, Home Assistant goes there with what was
+            # sent last, which would take the next picture, and the next, and let the event loop do nothing else
+            return self.async_show_progress_done(next_step_id="shot_failed")
         token, path = keep(self.hass, shot)
         self._tokens.append(token)
         self._picture = {
@@ -170,6 +172,10 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
             "gain": UNKNOWN if shot.gain is None else f"{shot.gain:.1f}",
         }
         return self.async_show_progress_done(next_step_id="test_shot")
+
+    async def async_step_shot_failed(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Go back to the source's settings, which tell what went wrong."""
+        return await self._ask_again()
 
     async def async_step_test_shot(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Show the test picture, and ask whether this is the camera that was meant."""

@@ -18,7 +18,7 @@ from PIL import Image
 import pytest
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.skylapse import test_shot as shots
+from custom_components.skylapse import config_flow, test_shot as shots
 from custom_components.skylapse.config_flow import exposure_text
 from custom_components.skylapse.const import DEFAULT_OPTIONS, DEFAULT_SIMULATION, DOMAIN
 from custom_components.skylapse.engine.errors import BadPicture, CaptureTimeout, SourceError
@@ -413,6 +413,24 @@ async def test_a_failed_picture_is_told_and_can_be_tried_again(hass: HomeAssista
     await assert_told(hass, result, {"name": "name_unusable"})
     show(picture, good)
     await finish(hass, await go(hass, result, wanted))
+
+
+async def test_a_camera_that_refuses_at_once_is_told_and_asked_once(hass: HomeAssistant) -> None:
+    """Home Assistant goes on to the next step with the same input, which must not ask the camera again, and again."""
+    asked = []
+
+    async def refuse(*_: Any) -> shots.TestShot:
+        asked.append(1)
+        assert len(asked) < 5, "asked without end"
+        raise SourceError("source_failed")
+
+    result = await start(hass, "simulated")
+    with patch.object(config_flow, "take_test_shot", refuse):
+        result = await hass.config_entries.flow.async_configure(result["flow_id"], SIMULATED)
+    await assert_told(hass, result, {"base": "source_failed"})
+    assert suggested(result) == SIMULATED
+    assert len(asked) == 1
+    await finish(hass, await go(hass, result, SIMULATED))
 
 
 async def test_a_dialog_that_is_closed_takes_its_picture_with_it(hass: HomeAssistant) -> None:

@@ -134,6 +134,7 @@ def async_follow_home_assistant(hass: HomeAssistant, entry: SkylapseConfigEntry,
 
     entry.async_on_unload(async_track_state_change_event(hass, [SUN_ENTITY], sun_changed))
     entry.async_on_unload(hass.bus.async_listen(EVENT_CORE_CONFIG_UPDATE, config_changed))
-    entry.async_on_unload(hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, stop))
+    # for good, though it comes but once: an entry that is reloaded while Home Assistant stops is unloaded after it
+    entry.async_on_unload(hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, stop))
     if gates := sorted({schedule.gate.entity_id for schedule in station.config.schedules if schedule.gate is not None}):
         entry.async_on_unload(async_track_state_change_event(hass, gates, gate_changed))

@@ -261,13 +261,17 @@ async def test_a_new_destination_is_taken_up_at_once(hass: HomeAssistant, entry:
     assert hass.states.get("sensor.garden_disk_verified") is None
 
 
-async def test_it_stops_with_home_assistant(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Before the entries are unloaded."""
+async def test_it_stops_with_home_assistant(hass: HomeAssistant, entry: MockConfigEntry, caplog: pytest.LogCaptureFixture) -> None:
+    """Before the entries are unloaded, which then goes without a word."""
     await start(hass, entry)
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
     await hass.async_block_till_done()
     assert entry.runtime_data.station.status.running is False
     assert hass.states.get("sensor.garden_frames_captured").state == "unavailable"
+    await hass.config_entries.async_unload(entry.entry_id)
+    assert [
+        record.getMessage() for record in caplog.records if record.levelname in {"WARNING", "ERROR"} and "job" in record.getMessage()
+    ] == []
 
 
 async def test_the_sun_the_place_and_gates_make_it_plan_anew(

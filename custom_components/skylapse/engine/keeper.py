@@ -20,6 +20,15 @@ ROUND_S = 30.0
 AGE_ROUND = timedelta(hours=1)
 """How often frames are looked through for those past their age."""
 
+AGED = "aged_at"
+"""Setting that holds the instant by which frames' ages were last judged, ISO 8601 UTC."""
+
+LEAP = timedelta(days=7)
+"""A clock that is ahead of the latest judgement by more is doubted: it may be years ahead until a time server or a person sets it right."""
+
+DOUBT_S = 24 * 3600.0
+"""Seconds for which a doubted clock makes no frame old."""
+
 ALIVE = "alive_at"
 """Setting that holds the instant of the latest round, ISO 8601 UTC; absent after a planned stop."""
 
@@ -46,6 +55,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._aged_at: datetime | None = None
+        self._doubted_from: float | None = None
         self.free_bytes: int | None = None
         self.storage_full = False
         """Whether less than the wanted space is free and nothing more may be deleted: capture has to pause."""
@@ -65,18 +75,14 @@ class Keeper:
     async def away_since(self) -> datetime | None:
         """Return when the station was last alive, None if it never was, was stopped on purpose, or the clock says nonsense."""
         text = await self._catalogue.get_setting(ALIVE)
-        if not text:
-            return None
-        try:
-            since = datetime.fromisoformat(text).astimezone(UTC)
-        except ValueError:
-            return None
-        return since if EARLIEST <= since <= self._clock.now() else None
+        since = _instant(text)
+        return since if since is not None and EARLIEST <= since <= self._clock.now() else None
 
     async def clean(self, *, dry_run: bool = False) -> CleanupReport:
         """Apply the retention rule now. Raises ``SkylapseError``."""
         async with self._lock:
-            report = await apply(self._store, self._catalogue, self._rule, sorted(self._required), dry_run=dry_run, now=self._clock.now())
+            now = await self._judging_at()
+            report = await apply(self._store, self._catalogue, self._rule, sorted(self._required), dry_run=dry_run, now=now)
         if not dry_run:
             self._note(report)
         return report
@@ -99,6 +105,28 @@ class Keeper:
         except SkylapseError as err:
             _LOGGER.debug("The disk could not be looked after: %s", err)
 
+    async def _judging_at(self) -> datetime:
+        """Return the instant by which ages are judged: now, unless the clock is suddenly so far ahead that it has to prove itself first.
+
+        What free space asks for goes by the frames' order alone and needs no clock.
+        """
+        now = self._clock.now()
+        if self._rule.max_age is None or now < EARLIEST:
+            return now
+        latest = _instant(await self._catalogue.get_setting(AGED))
+        if latest is not None and now - latest > LEAP:
+            if self._doubted_from is None:
+                self._doubted_from = self._clock.monotonic()
+                _LOGGER.warning(
+                    "The clock is ahead of %s by %s; until it has stayed so for a day, no frame is too old", latest, now - latest
+                )
+            if self._clock.monotonic() - self._doubted_from < DOUBT_S:
+                return latest
+        self._doubted_from = None
+        if latest is None or abs(now - latest) >= AGE_ROUND:
+            await self._catalogue.set_setting(AGED, now.isoformat())
+        return now
+
     async def _run(self) -> None:
         while True:
             try:
@@ -110,7 +138,7 @@ class Keeper:
     def _note(self, report: CleanupReport) -> None:
         self.free_bytes = report.free_bytes
         if report.deleted:
-            _LOGGER.info("%d frames that are proven elsewhere were deleted, %d bytes", len(report.deleted), report.freed_bytes)
+            _LOGGER.info("%d frames were deleted to keep to the rule, %d bytes", len(report.deleted), report.freed_bytes)
         if report.blocked != self.storage_full:
             self.storage_full = report.blocked
             if report.blocked:
@@ -118,3 +146,11 @@ class Keeper:
             else:
                 _LOGGER.info("There is space again; capturing goes on")
         self._on_change()
+
+
+def _instant(text: str | None) -> datetime | None:
+    """Return the instant that a setting holds, None if it holds none."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC) if text else None
+    except ValueError:
+        return None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import date
 import hashlib
+from itertools import batched
 from pathlib import Path
 import random
 from typing import Any
@@ -19,6 +20,12 @@ from .upload.verify import VerifyReport, verify
 
 EXTRA_FOLDER = "files"
 """Folder at the destination, below the camera's, for files that are no frames of it."""
+
+CALM_S = 0.2
+"""Shortest distance of two looks of one who waits: with thousands of files each of them changes something."""
+
+ASKED_AT_ONCE = 500
+"""Files that one look asks the catalogue for at once, so that a frame to add never waits long behind it."""
 
 SETTLED = frozenset({UploadState.VERIFIED, UploadState.QUARANTINED})
 
@@ -107,13 +114,17 @@ class Outbox:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    self._changed.clear()
-                    uploads = await self._catalogue.uploads(upload_ids)
+                    changed = self._changed
+                    uploads = await self._uploads(upload_ids)
                     if all(upload.state in SETTLED for upload in uploads):
                         return uploads
-                    await self._changed.wait()
+                    await changed.wait()
+                    await asyncio.sleep(CALM_S)
         except TimeoutError:
-            return await self._catalogue.uploads(upload_ids)
+            return await self._uploads(upload_ids)
+
+    async def _uploads(self, upload_ids: Sequence[int]) -> list[UploadRecord]:
+        return [upload for ids in batched(upload_ids, ASKED_AT_ONCE, strict=False) for upload in await self._catalogue.uploads(ids)]
 
     async def verify(self, destination_ids: Sequence[str] | None, day_from: date | None, day_to: date | None) -> list[VerifyReport]:
         """Hash anew what the destinations hold of those days (UTC, both included; None is open). Raises ``DestinationError``."""
@@ -138,6 +149,7 @@ class Outbox:
 
     def _queue_changed(self) -> None:
         self._changed.set()
+        self._changed = asyncio.Event()  # a fresh one, so that several may wait and none takes the news from another
         self._on_change()
 
     def _survey(self, paths: Sequence[Path]) -> list[tuple[str, str, int, str]]:

@@ -7,11 +7,12 @@ between any two steps is repaired at the next start by reconciling the catalogue
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 import logging
 from pathlib import Path
 import random
+from types import MappingProxyType
 from typing import Any
 
 from .bulletin import Bulletin, EventListener, StatusListener, Unsubscribe
@@ -34,7 +35,7 @@ from .scheduler import Missed, Scheduler
 from .sessions import Sessions
 from .sources.base import FrameSource, SourceIdentity
 from .station_config import StationConfig
-from .status import EventKind, StationEvent, StationStatus
+from .status import EventKind, Problem, StationEvent, StationStatus
 from .status_composer import StatusComposer
 from .upload.destination import Destination
 from .upload.verify import VerifyReport
@@ -43,6 +44,9 @@ _LOGGER = logging.getLogger(__name__)
 
 STOP_S = 20.0
 """Seconds that frames in memory are given to reach the disk when the station stops."""
+
+ADOPT_AFTER_S = 600.0
+"""Seconds after a frame was given up until the folder is looked through for such ones; that may take minutes, so not for each."""
 
 NAMED_IN_LOG = 5
 
@@ -132,7 +136,7 @@ class Station:
             schedules=self._schedules,
             destinations=self._outbox.destination_ids,
             announce=self._announce,
-            lost=self._failed,
+            lost=self._lost,
         )
         self._keeper = Keeper(self._store, self._catalogue, config.retention, config.required, clock, changed)
         self._composer = StatusComposer(
@@ -150,6 +154,8 @@ class Station:
         self._upkeep: asyncio.Task[None] | None = None
         self._running = False
         self._ending_sessions = False
+        self._adopt_at: float | None = None
+        """From this monotonic second on the folder is looked through for frames that the catalogue refused."""
         self._last_frame: FrameRecord | None = None
         self._reconciled: ReconcileReport | None = None
         self.rebuilt_from: Path | None = None
@@ -283,7 +289,6 @@ class Station:
         for schedule_id in self._schedules:
             self._planner.set_enabled(schedule_id, settings.get(SETTING_SCHEDULE + schedule_id) != OFF)
         await self._sessions.resume()
-        await self._catalogue.keep_destinations(self._outbox.destination_ids)
         self._last_frame = await self._catalogue.last_frame()
 
     async def _reconcile(self) -> None:
@@ -291,6 +296,7 @@ class Station:
         try:
             if self._catalogue.check_due:
                 await self._catalogue.check()
+            await self._catalogue.keep_destinations(self._outbox.destination_ids)
             self._reconciled = await reconcile(
                 self._store,
                 self._catalogue,
@@ -301,6 +307,8 @@ class Station:
             )
             for destination_id in self._outbox.destination_ids:
                 await self._catalogue.backfill(destination_id, self.config.slug)
+            if self._last_frame is None:  # the catalogue was rebuilt
+                self._last_frame = await self._catalogue.last_frame()
         except SkylapseError as err:
             _LOGGER.error("Catalogue and frames could not be compared: %s", err)
             self._consider(err)
@@ -424,6 +432,12 @@ class Station:
         )
         self._outbox.wake()
 
+    def _lost(self, exposure: Exposure, err: SkylapseError) -> None:
+        """Tell of a frame that was given up; if its file is on the disk, it is adopted when the catalogue takes entries again."""
+        self._failed(exposure, err)
+        if self._adopt_at is None:
+            self._adopt_at = self._clock.monotonic() + ADOPT_AFTER_S
+
     def _failed(self, exposure: Exposure, err: SkylapseError) -> None:
         ticks, at = list(exposure.ticks), self._clock.now()
 
@@ -455,6 +469,10 @@ class Station:
 
             self._ledger.put(write, given_up)
         self._misses.tell(now)
+        due = self._adopt_at is not None and self._clock.monotonic() >= self._adopt_at and self._ledger.error is None
+        if due and self._upkeep is not None and self._upkeep.done():
+            self._adopt_at = None
+            self._upkeep = asyncio.create_task(self._reconcile(), name="skylapse reconcile")
         if self._composer.schedules_changed():
             self._bulletin.changed()
 
@@ -551,9 +569,16 @@ class Station:
     async def _compose(self) -> StationStatus:
         try:
             return await self._composer.compose(running=self._running, last_frame=self._last_frame)
-        except CatalogueError as err:
+        except (CatalogueError, StorageError) as err:
             self._consider(err)
-            raise
+            if not self._running:
+                raise
+            return replace(  # what was last known, and that it cannot be known now
+                self.status,
+                problems=self.status.problems | {Problem.STORAGE_FAILED},
+                last_error_key=err.key,
+                last_error_placeholders=MappingProxyType(err.placeholders),
+            )
 
 
 def _retrieve(future: asyncio.Future[Any]) -> None:

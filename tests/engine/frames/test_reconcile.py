@@ -224,3 +224,8 @@ async def test_what_was_given_up_because_its_file_was_gone_is_sent_when_it_is_ba
     assert (await run(frames)).returned == 2
     counts = (await frames.catalogue.counts())["nas"]
     assert (counts.pending, counts.quarantined) == (1, 1)
+
+
+async def test_frames_that_a_wrong_clock_has_dated_ahead_are_adopted(frames: Frames) -> None:
+    frames.store.write(picture(), details_at(NOW + timedelta(days=3650)))
+    assert (await run(frames, before=NOW)).adopted == 1

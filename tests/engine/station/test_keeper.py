@@ -6,7 +6,8 @@ import pytest
 
 from custom_components.skylapse.engine.errors import CatalogueError, StorageError
 from custom_components.skylapse.engine.frames.retention import RetentionRule
-from custom_components.skylapse.engine.keeper import ALIVE, ROUND_S
+from custom_components.skylapse.engine.keeper import AGED, ALIVE, ROUND_S
+from custom_components.skylapse.engine.station import Station
 from custom_components.skylapse.engine.status import Problem
 
 from .conftest import NOON, TEN, World
@@ -145,3 +146,56 @@ async def test_an_error_of_our_own_does_not_end_housekeeping(
     monkeypatch.setattr(station._store, "free_bytes", lambda: 99)
     await world.run(ROUND_S)
     await world.until(lambda: station.status.storage_free_bytes == 99)
+
+
+KEEP_A_MONTH = RetentionRule(min_free_bytes=0, max_age=timedelta(days=30), without_copy=True)
+AGES = timedelta(days=3650)
+
+
+async def aged_world(world: World) -> Station:
+    """Return a station with frames that nothing but their age can delete."""
+    station = await world.started((TEN,), destinations=(), retention=KEEP_A_MONTH)
+    await world.run(30)
+    await world.until(lambda: station.status.frames_total == 3)
+    await station.set_capture_enabled(False)
+    return station
+
+
+async def frames_there(world: World, seconds: float) -> int:
+    await world.run(seconds)
+    return len(list(world.media.rglob("*.jpg")))
+
+
+async def test_a_clock_that_leaps_ahead_makes_no_frame_old_before_it_has_proven_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("custom_components.skylapse.engine.keeper.DOUBT_S", 4 * ROUND_S)
+    station = await aged_world(world)
+    world.clock.step(AGES)
+    assert await frames_there(world, 3 * ROUND_S) == 3
+    assert (await station.cleanup(dry_run=False)).deleted == ()
+    assert caplog.text.count("no frame is too old") == 1
+    world.clock.step(-AGES)  # a time server has set it right
+    assert await frames_there(world, 9 * ROUND_S) == 3
+    world.clock.step(AGES)
+    assert await frames_there(world, 3 * ROUND_S) == 3, "it is doubted anew"
+    await station.stop()
+    station = await world.started((), destinations=(), retention=KEEP_A_MONTH)
+    assert await frames_there(world, 3 * ROUND_S) == 3, "also by the next station"
+    await world.run(2 * ROUND_S)
+    assert len((await station.cleanup(dry_run=False)).deleted) == 2, "but for the one that is shown"
+
+
+async def test_time_that_passes_makes_frames_old(world: World) -> None:
+    station = await aged_world(world)
+    for _ in range(8):
+        world.clock.step(timedelta(days=4))
+        report = await station.cleanup(dry_run=False)
+    assert len(report.deleted) == 2
+
+
+async def test_a_clock_that_is_not_set_judges_no_age(world: World) -> None:
+    station = await aged_world(world)
+    world.clock.step(datetime(1970, 1, 1, tzinfo=UTC) - world.clock.now())
+    assert (await station.cleanup(dry_run=False)).deleted == ()
+    assert await station._catalogue.get_setting(AGED) == NOON.isoformat()

@@ -498,7 +498,7 @@ async def test_a_wrong_wish_is_refused_and_costs_the_schedules_nothing(world: Wo
     assert world.of_kind(EventKind.FAILED) == []
 
 
-async def test_a_status_that_cannot_be_read_keeps_the_last_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_status_that_cannot_be_read_is_the_last_one_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     station = await world.started()
     seen = []
     unsubscribe = station.subscribe(seen.append)
@@ -509,10 +509,11 @@ async def test_a_status_that_cannot_be_read_keeps_the_last_one(world: World, mon
 
     monkeypatch.setattr(station._catalogue, "counts", refuse)
     await station._bulletin.publish()
-    assert station.status is before
+    problems, error = frozenset({Problem.STORAGE_FAILED}), "catalogue_failed"
+    assert station.status == replace(before, problems=problems, last_error_key=error)
     monkeypatch.undo()
     await station._bulletin.publish()
-    assert seen
+    assert [status.problems for status in seen] == [problems, frozenset()]
     unsubscribe()
 
 

@@ -1,14 +1,17 @@
 """What must not happen when something ends, fails or is cancelled at the wrong moment."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import time, timedelta
+from pathlib import Path
 
 import pytest
 
 from custom_components.skylapse.engine.errors import CatalogueError, StorageError
+from custom_components.skylapse.engine.frames.records import UploadRecord, UploadState
 from custom_components.skylapse.engine.ledger import RETRY_S, TRIES
-from custom_components.skylapse.engine.schedule.model import Schedule, TimeOfDay
-from custom_components.skylapse.engine.station import Station
+from custom_components.skylapse.engine.schedule.model import Always, Schedule, TimeOfDay
+from custom_components.skylapse.engine.station import ADOPT_AFTER_S, Station
 from custom_components.skylapse.engine.status import EventKind, Problem
 
 from .conftest import World
@@ -137,3 +140,60 @@ async def test_frames_that_stay_in_memory_at_the_end_are_told(
     await world.until(lambda: Problem.STORAGE_FAILED in station.status.problems)
     await station.stop()
     assert "1 frames were not catalogued in time" in caplog.text
+
+
+async def test_a_frame_the_catalogue_refused_is_adopted_without_a_restart(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    station = await world.started((Schedule("minute", "Every minute", Always(), timedelta(minutes=1)),))
+
+    async def refuse(*args: object, **kwargs: object) -> None:
+        raise CatalogueError("catalogue_failed")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(station._catalogue, "add_frame", refuse)
+        await world.run(60 + RETRY_S * TRIES)
+    assert len(world.of_kind(EventKind.FAILED)) == 1
+    await world.run(ADOPT_AFTER_S)
+    await world.until(lambda: station.status.frames_total == len(list(world.media.rglob("*.jpg"))))
+    await world.until(lambda: station.status.queue.queued == 0)
+    assert len(list(world.nas.rglob("*.jpg"))) == station.status.frames_total
+
+
+async def test_a_rebuilt_catalogue_shows_the_latest_frame(world: World) -> None:
+    station = await world.started()
+    await world.run(21)
+    await world.until(lambda: station.status.frames_total == 2)
+    await station.stop()
+    world.catalogue.write_bytes(b"no catalogue" * 1000)
+    for side in ("-wal", "-shm"):
+        world.catalogue.with_name(world.catalogue.name + side).unlink(missing_ok=True)
+    station = await world.started(())
+    assert await station.latest_jpeg() == max(world.media.rglob("*.jpg")).read_bytes()
+
+
+async def test_of_two_who_wait_for_files_none_takes_the_news_from_the_other(world: World, tmp_path: Path) -> None:
+    station = await world.started(())
+    await station.set_uploads_enabled(False)
+    uploads = {}
+    for name in ("first", "second"):
+        (tmp_path / name).write_text(name)
+        (uploads[name],) = await station.enqueue([tmp_path / name])
+    asked, may_go_on = asyncio.Event(), asyncio.Event()
+    ask = station._catalogue.uploads
+
+    async def slow(ids: Sequence[int]) -> list[UploadRecord]:
+        found = await ask(ids)
+        if list(ids) == [uploads["first"].upload_id] and not asked.is_set():
+            asked.set()
+            await may_go_on.wait()
+        return found
+
+    station._catalogue.uploads = slow
+    waiting = asyncio.ensure_future(station.wait_for([uploads["first"].upload_id], 60))
+    await asked.wait()
+    other = asyncio.ensure_future(station.wait_for([uploads["second"].upload_id, 9999], 0.5))
+    await station.set_uploads_enabled(True)
+    await world.until(lambda: len(world.of_kind(EventKind.VERIFIED)) == 2)
+    may_go_on.set()
+    async with asyncio.timeout(5):
+        assert [upload.state for upload in await waiting] == [UploadState.VERIFIED]
+    await other

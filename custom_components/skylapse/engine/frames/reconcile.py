@@ -7,7 +7,7 @@ what the catalogue does not know is read.
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 import hashlib
 from itertools import batched
 from typing import Final
@@ -24,6 +24,8 @@ from .store import FrameStore
 _MOST_NAMED: Final = 1000
 """Paths a report names; it counts all."""
 _BATCH: Final = 500
+_MEANWHILE: Final = timedelta(days=1)
+"""Longer than any comparison takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ async def reconcile(
     """Make the catalogue tell what the folder holds; no frame's file is changed or removed.
 
     ``destinations`` get what is adopted; ``required`` are those whose proofs let a vanished file count as deleted. Files of
-    instants from ``before`` on are left to the station that is running meanwhile. Raises ``StorageError`` or ``CatalogueError``.
+    the day from ``before`` on are left to the station that is running meanwhile; what is dated later is of a clock that was wrong. Raises ``StorageError`` or ``CatalogueError``.
     """
     work = _Reconciliation(store, catalogue, destinations, remote_prefix, required, before)
     for day in sorted({*await asyncio.to_thread(store.days), *await catalogue.live_days()}):
@@ -125,7 +127,7 @@ class _Reconciliation:
     async def _adopt(self, path: str, name: str) -> None:
         """Add a frame that the catalogue does not know, if it is whole."""
         at = parse_instant(name)
-        if at is None or (self._before is not None and at >= self._before):
+        if at is None or (self._before is not None and self._before <= at < self._before + _MEANWHILE):
             return
         jpeg = await self._store.read(path)
         if jpeg is None:  # deleted since it was listed

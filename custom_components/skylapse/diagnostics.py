@@ -20,6 +20,8 @@ TO_REDACT = frozenset(
         "latitude_deg",
         "longitude",
         "longitude_deg",
+        "lux",  # a simulated sky's follows from the sun alone
+        "next_capture_at",  # often a window's start
         "passphrase",
         "password",
         "private_key",
@@ -28,6 +30,8 @@ TO_REDACT = frozenset(
         "sun_elevation_deg",
         "token",
         "username",
+        "window_end",  # when the sun rises and sets to the second gives the coordinates away, too
+        "window_start",
     }
 )
 

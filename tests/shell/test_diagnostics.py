@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.skylapse.engine.status import Problem
 from custom_components.skylapse.json_view import to_json
 
-from .rig import FRAME, MadeUpStation, garden, set_up
+from .rig import FRAME, SUNRISE, MadeUpStation, garden, set_up
 
 
 @pytest.mark.usefixtures("socket_enabled")
@@ -27,6 +27,7 @@ async def test_secrets_and_places_are_hidden(hass: HomeAssistant, hass_client: C
         answers={
             "diagnostics": {
                 "frame": asdict(FRAME),
+                "schedules": [asdict(SUNRISE)],
                 "site": {"latitude_deg": 52.1, "longitude_deg": 4.9, "elevation_m": 3},
                 "password": "hunter2",
                 "paths": [Path(media) / "skylapse/garden/a.jpg", f"error in {hass.config.config_dir}/skylapse/01GARDEN.db"],
@@ -39,6 +40,8 @@ async def test_secrets_and_places_are_hidden(hass: HomeAssistant, hass_client: C
     assert {subentry["title"] for subentry in found["entry"]["subentries"]} == {"Sunrise", "NAS"}
     assert found["station"]["paths"] == ["<local>/skylapse/garden/a.jpg", "error in <config>/skylapse/01GARDEN.db"]
     assert found["station"]["frame"]["details"]["sun_elevation_deg"] == "**REDACTED**"
+    told = found["station"]["schedules"][0]
+    assert (told["window_start"], told["window_end"], told["name"]) == ("**REDACTED**", "**REDACTED**", "Sunrise"), "they tell the place"
     text = json.dumps(found)
     assert not any(secret in text for secret in ("52.1", "4.9", "hunter2", hass.config.config_dir))
 

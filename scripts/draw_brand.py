@@ -13,6 +13,7 @@ _NIGHT, _DUSK, _GLOW = (24, 32, 72), (122, 74, 140), (255, 158, 88)
 _SUN = (255, 214, 102)
 _LAND = (20, 26, 48)
 _WORD = (70, 84, 150)
+_WORD_ON_DARK = (178, 190, 240)
 _FACE = "DejaVuSans-Bold.ttf"
 
 
@@ -47,22 +48,22 @@ def icon() -> Image.Image:
     return sky
 
 
-def logo() -> Image.Image:
-    """Return the icon with the name beside it, ``_UNIT`` pixels high."""
+def logo(word: tuple[int, int, int]) -> Image.Image:
+    """Return the icon with the name beside it in that colour, ``_UNIT`` pixels high."""
     font = ImageFont.truetype(_FACE, round(_UNIT * 0.52))
     left, top, right, bottom = font.getbbox("Skylapse")
     gap = round(_UNIT * 0.18)
     picture = Image.new("RGBA", (_UNIT + gap + round(right - left), _UNIT))
     picture.paste(icon(), (0, 0))
     place = (_UNIT + gap - left, (_UNIT - bottom - top) / 2)
-    ImageDraw.Draw(picture).text(place, "Skylapse", font=font, fill=(*_WORD, 255))
+    ImageDraw.Draw(picture).text(place, "Skylapse", font=font, fill=(*word, 255))
     return picture
 
 
 def main() -> None:
-    """Write all four pictures."""
+    """Write all pictures; the icon serves on light and on dark grounds."""
     BRAND.mkdir(exist_ok=True)
-    for name, picture in (("icon", icon()), ("logo", logo())):
+    for name, picture in (("icon", icon()), ("logo", logo(_WORD)), ("dark_logo", logo(_WORD_ON_DARK))):
         for suffix, height in (("", 256), ("@2x", 512)):
             size = (round(picture.width * height / picture.height), height)
             picture.resize(size, Image.Resampling.LANCZOS).save(BRAND / f"{name}{suffix}.png", optimize=True)

@@ -9,6 +9,7 @@ import pytest
 
 from custom_components.skylapse.engine.errors import CatalogueError, StorageError
 from custom_components.skylapse.engine.frames.records import UploadRecord, UploadState
+from custom_components.skylapse.engine.frames.retention import RetentionRule
 from custom_components.skylapse.engine.ledger import RETRY_S, TRIES
 from custom_components.skylapse.engine.schedule.model import Always, Schedule, TimeOfDay
 from custom_components.skylapse.engine.station import ADOPT_AFTER_S, Station
@@ -197,3 +198,23 @@ async def test_of_two_who_wait_for_files_none_takes_the_news_from_the_other(worl
     async with asyncio.timeout(5):
         assert [upload.state for upload in await waiting] == [UploadState.VERIFIED]
     await other
+
+
+async def test_a_copy_found_missing_proves_nothing_even_while_the_frame_is_out_of_reach(world: World) -> None:
+    station = await world.started(retention=RetentionRule(min_free_bytes=0, max_age=timedelta(seconds=1), without_copy=False))
+    await world.run(20)
+    await world.until(lambda: station.status.queue.verified == 2)
+    await station.set_capture_enabled(False)
+    await station.set_uploads_enabled(False)
+    media, away = world.media, world.media.with_name("away")
+    for copy in world.nas.rglob("*.jpg"):
+        copy.unlink()
+    media.rename(away)
+    (report,) = await station.verify()
+    assert len(report.missing) == len(report.lost) == 2
+    away.rename(media)
+    world.clock.step(timedelta(minutes=1))
+    assert (await station.cleanup(dry_run=False)).deleted == ()
+    await station.set_uploads_enabled(True)
+    await world.until(lambda: station.status.queue.verified == 2)
+    assert len(list(world.nas.rglob("*.jpg"))) == 2

@@ -136,6 +136,14 @@ class QueuePart(Database):
         )
         return await self._repeat(sql, () if destination_id is None else (destination_id,))
 
+    async def withdraw(self, upload_id: int) -> None:
+        """Withdraw the proof of a copy that is not there, of a frame that is out of reach now but was not deleted on purpose.
+
+        Its drive may come back, and then nothing may let it be deleted.
+        """
+        sql = f"UPDATE uploads SET {PENDING} WHERE upload_id = ? AND frame_id IN (SELECT frame_id FROM frames WHERE deleted_at IS NULL)"
+        await self._write(lambda connection: connection.execute(sql, (upload_id,)).rowcount)
+
     async def requeue(self, upload_ids: Sequence[int]) -> None:
         """Send files again whose copy was found missing or different: pending, proof withdrawn, their frames no longer deletable."""
 

@@ -87,6 +87,7 @@ async def _check(destination: Destination, catalogue: Catalogue, record: UploadR
             report.requeued += 1
         else:
             report.lost.append(record.remote_path)
+            await catalogue.withdraw(record.upload_id)
     report.checked += 1
     report.after_upload_id = record.upload_id
 

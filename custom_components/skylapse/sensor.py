@@ -34,6 +34,7 @@ class StationSensorDescription(SensorEntityDescription):
 
     value_fn: Callable[[StationStatus], Value]
     calm: bool = False
+    tells_nothing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class DestinationSensorDescription(SensorEntityDescription):
 
     value_fn: Callable[[DestinationStatus], Value]
     calm: bool = False
+    tells_nothing: bool = False
 
 
 STATION_SENSORS: tuple[StationSensorDescription, ...] = (
@@ -66,6 +68,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         translation_key="queue_length",
         state_class=SensorStateClass.MEASUREMENT,
         calm=True,
+        tells_nothing=True,
         value_fn=lambda status: status.queue.queued,
     ),
     StationSensorDescription(
@@ -77,6 +80,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
         calm=True,
+        tells_nothing=True,
         value_fn=lambda status: status.queue.queued_bytes,
     ),
     StationSensorDescription(
@@ -84,6 +88,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         translation_key="oldest_queued",
         device_class=SensorDeviceClass.TIMESTAMP,
         calm=True,
+        tells_nothing=True,
         value_fn=lambda status: status.queue.oldest_queued_at,
     ),
     StationSensorDescription(
@@ -223,6 +228,7 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         translation_key="queue_length",
         state_class=SensorStateClass.MEASUREMENT,
         calm=True,
+        tells_nothing=True,
         value_fn=lambda destination: destination.queue.queued,
     ),
     DestinationSensorDescription(
@@ -235,6 +241,7 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         state_class=SensorStateClass.MEASUREMENT,
         entity_registry_enabled_default=False,
         calm=True,
+        tells_nothing=True,
         value_fn=lambda destination: destination.queue.queued_bytes,
     ),
     DestinationSensorDescription(
@@ -243,6 +250,7 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         device_class=SensorDeviceClass.TIMESTAMP,
         entity_registry_enabled_default=False,
         calm=True,
+        tells_nothing=True,
         value_fn=lambda destination: destination.queue.oldest_queued_at,
     ),
     DestinationSensorDescription(
@@ -296,6 +304,7 @@ class Figure(SkylapseEntity, SensorEntity):
     """A figure of the station or of one of its destinations.
 
     A *calm* one moves with every frame. It is told at most once per stretch of ``CALM_S``: the recorder keeps each state.
+    One that *tells nothing* says so at once when it has become nothing: an empty queue must not look as if something were stuck in it.
     """
 
     entity_description: StationSensorDescription | DestinationSensorDescription
@@ -322,7 +331,9 @@ class Figure(SkylapseEntity, SensorEntity):
     def _handle_coordinator_update(self) -> None:
         """Show the figure, if it is time to."""
         value, stretch = self.read(), int(self.hass.loop.time() // CALM_S)
-        if value != self._attr_native_value and (not self.entity_description.calm or stretch != self._told_in):
+        description = self.entity_description
+        at_once = not description.calm or stretch != self._told_in or (description.tells_nothing and not value)
+        if value != self._attr_native_value and at_once:
             self._attr_native_value, self._told_in = value, stretch
         super()._handle_coordinator_update()
 

@@ -180,6 +180,31 @@ async def test_figures_that_move_with_every_frame_are_told_calmly(hass: HomeAssi
     assert told() == ("2005", "2005", "2026-11-23T05:50:21+00:00")
 
 
+async def test_an_empty_queue_is_told_at_once(hass: HomeAssistant, stretch: Callable[[int], None]) -> None:
+    """It would look as if a file were stuck that was only just under way."""
+    station = await set_up(hass)
+
+    def told() -> tuple[str, ...]:
+        return tuple(
+            hass.states.get(f"sensor.garden_{name}").state for name in ("upload_queue_length", "nas_upload_queue_length", "oldest_queued")
+        )
+
+    def queued(count: int) -> None:
+        queue = QueueCounts(pending=count, oldest_queued_at=AT if count else None)
+        station.tell(queue=queue, destinations=(replace(NAS, queue=queue),))
+
+    stretch(7)
+    queued(1)
+    assert told() == ("1", "1", AT.isoformat(timespec="seconds"))
+    queued(0)
+    assert told() == ("0", "0", "unknown")
+    queued(1)
+    assert told() == ("0", "0", "unknown")
+    stretch(8)
+    queued(2)
+    assert told() == ("2", "2", AT.isoformat(timespec="seconds"))
+
+
 async def test_a_calm_figure_keeps_its_value_under_a_new_name(hass: HomeAssistant, entity_registry: er.EntityRegistry) -> None:
     """And goes on to follow the station."""
     station = await set_up(hass)

@@ -141,10 +141,7 @@ class Keeper:
             _LOGGER.info("%d frames were deleted to keep to the rule, %d bytes", len(report.deleted), report.freed_bytes)
         if report.blocked != self.storage_full:
             self.storage_full = report.blocked
-            if report.blocked:
-                _LOGGER.error("Capturing pauses: too little space is free, and nothing may be deleted")
-            else:
-                _LOGGER.info("There is space again; capturing goes on")
+            _LOGGER.debug("Capturing %s", "pauses: too little space is free, and nothing may be deleted" if report.blocked else "goes on")
         self._on_change()
 
 

@@ -36,7 +36,7 @@ async def bench(tmp_path: Path) -> AsyncGenerator[Bench]:
 
 async def test_a_day_without_the_destination(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """Files come in all day; none is touched, none lost; the destination is asked ever more rarely; then all is delivered."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     bench.scripted.down = wide()
     await bench.queue.start()
     for hour in range(24):

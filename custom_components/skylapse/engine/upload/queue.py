@@ -280,7 +280,7 @@ class UploadQueue:
     def _down(self, error: DestinationError, record: UploadRecord | None) -> None:
         """Note that the destination is down."""
         if self._outage.fail(error):
-            _LOGGER.warning("%s is not available: %s", self._destination.name, error)
+            _LOGGER.debug("%s is not available: %s", self._destination.name, error)  # the shell tells it, with the camera's name
             self._emit(EventKind.UPLOAD_FAILED, record, error=error.key, placeholders=dict(error.placeholders), quarantined=False)
         self._on_change()
 
@@ -288,7 +288,7 @@ class UploadQueue:
         """Note that the destination takes files."""
         self._suspect = (0, 0)
         if self._outage.recover():
-            _LOGGER.info("%s is available again", self._destination.name)
+            _LOGGER.debug("%s is available again", self._destination.name)
             self._on_change()
 
     def _emit(self, kind: EventKind, record: UploadRecord | None, **data: object) -> None:

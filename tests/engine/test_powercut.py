@@ -137,14 +137,19 @@ def disk(tmp_path: Path) -> Generator[Disk]:
             image.unlink()
 
 
-def check_lists(root: Path) -> int:
-    """Let the real ``sha256sum`` check every list of the destination; returns how many files they list."""
+def check_lists(root: Path, *, torn: int = 0) -> int:
+    """Let the real ``sha256sum`` check every list of the destination; returns how many files they list.
+
+    Right after a cut a list may end in ``torn`` lines at most: of an upload that was not announced, and mended when that is sent again.
+    """
     listed = 0
     for sums in root.rglob("SHA256SUMS"):
-        done = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=sums.parent, capture_output=True, text=True, check=False)
+        strict = [] if torn else ["--strict"]
+        done = subprocess.run(["sha256sum", *strict, "-c", "SHA256SUMS"], cwd=sums.parent, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        lines = sums.read_text().splitlines()
-        assert len(lines) == len(set(lines)) == done.stdout.count(": OK\n")
+        lines = sums.read_text(errors="replace").splitlines()
+        assert len(lines) == len(set(lines))
+        assert 0 <= len(lines) - done.stdout.count(": OK\n") <= torn
         listed += len(lines)
     return listed
 
@@ -201,7 +206,7 @@ def test_nothing_announced_is_lost(disk: Disk, capsys: pytest.CaptureFixture[str
     for _ in range(CUTS):
         disk.work_until_cut(rng.uniform(0.02, 2.0))
         assert disk.losses() == [], f"seed {seed}"
-        check_lists(disk.folder / "nas")
+        check_lists(disk.folder / "nas", torn=1)
         asyncio.run(check(disk))
     verified = asyncio.run(drain(disk))
     assert check_lists(disk.folder / "nas") == verified >= len(disk.frames)

@@ -17,9 +17,10 @@ from typing import Any
 
 from .bulletin import Bulletin, EventListener, StatusListener, Unsubscribe
 from .capture import Exposure, Photographer
+from .care import CatalogueCare
 from .errors import Busy, CatalogueError, ClockNotSet, SkylapseError, StorageError
 from .frames.catalogue import Catalogue
-from .frames.reconcile import ReconcileReport, reconcile
+from .frames.reconcile import ReconcileReport
 from .frames.records import FrameRecord, UploadRecord
 from .frames.retention import CleanupReport
 from .frames.store import FrameStore
@@ -47,10 +48,6 @@ STOP_S = 20.0
 
 ADOPT_AFTER_S = 600.0
 """Seconds after a frame was given up until the folder is looked through for such ones; that may take minutes, so not for each."""
-
-NAMED_IN_LOG = 5
-
-CORRUPT = "catalogue_corrupt"
 
 SETTING_CAPTURE = "capture_enabled"
 SETTING_UPLOADS = "uploads_enabled"
@@ -98,9 +95,7 @@ class Station:
         self._store = FrameStore(config.folder, config.slug)
         self._bulletin = Bulletin(self._compose)
         changed = self._bulletin.changed
-        self._restart = restart
-        self._rebuild_mark = config.catalogue_path.with_name(f"{config.catalogue_path.name}.rebuild")
-        self._rebuilding: asyncio.Task[None] | None = None
+        self._care = CatalogueCare(config, self._catalogue, self._store, clock, restart)
         self._ledger = Ledger(clock, self._ledger_changed)
         self._sessions = Sessions(self._catalogue, self._emit)
         self._misses = Misses(self._ledger, self._sessions, self._catalogue, self._schedules, self._emit)
@@ -157,14 +152,16 @@ class Station:
         self._adopt_at: float | None = None
         """From this monotonic second on the folder is looked through for frames that the catalogue refused."""
         self._last_frame: FrameRecord | None = None
-        self._reconciled: ReconcileReport | None = None
-        self.rebuilt_from: Path | None = None
-        """Where a corrupt catalogue was moved to at this start; None if it was sound."""
 
     @property
     def identity(self) -> SourceIdentity:
         """Return which camera this is."""
         return self._source.identity
+
+    @property
+    def rebuilt_from(self) -> Path | None:
+        """Return where a corrupt catalogue was moved to at this start; None if it was sound."""
+        return self._care.rebuilt_from
 
     @property
     def status(self) -> StationStatus:
@@ -188,7 +185,7 @@ class Station:
         """
         self._planner.replan(self._site(), self._clock.now())
         await asyncio.to_thread(self._store.prepare)
-        await self._open_catalogue()
+        await self._care.open()
         try:
             await self._restore()
             away_since = await self._keeper.away_since()
@@ -246,41 +243,12 @@ class Station:
         if self._upkeep is not None:
             await asyncio.wait([self._upkeep])
         await self._bulletin.publish()
-        return self._reconciled
-
-    async def _open_catalogue(self) -> None:
-        if not await asyncio.to_thread(self._rebuild_mark.exists):
-            try:
-                await self._catalogue.open()
-            except CatalogueError as err:
-                if err.key != CORRUPT:
-                    raise
-            else:
-                return
-        self.rebuilt_from = await self._catalogue.recover()
-        await asyncio.to_thread(self._rebuild_mark.unlink, missing_ok=True)
-        _LOGGER.error(
-            "The catalogue was corrupt. It was moved to %s and is rebuilt from the frames; counters start anew", self.rebuilt_from
-        )
+        return self._care.report
 
     def _ledger_changed(self) -> None:
         if self._ledger.error is not None:
-            self._consider(self._ledger.error)
+            self._care.consider(self._ledger.error)
         self._bulletin.changed()
-
-    def _consider(self, err: SkylapseError) -> None:
-        """Have the catalogue rebuilt by a new start if that is what an error calls for."""
-        if err.key == CORRUPT and self._rebuilding is None:
-            _LOGGER.error("The catalogue is corrupt (%s); starting anew to rebuild it from the frames", err)
-            self._rebuilding = asyncio.create_task(self._ask_for_rebuild(), name="skylapse rebuild")
-
-    async def _ask_for_rebuild(self) -> None:
-        """Leave a mark for the next start, which may be one after a power cut, and ask for it."""
-        try:
-            await asyncio.to_thread(self._rebuild_mark.touch)
-        except OSError as err:
-            _LOGGER.warning("The mark for rebuilding the catalogue could not be left: %s", err)
-        self._restart()
 
     async def _restore(self) -> None:
         settings = await self._catalogue.settings()
@@ -292,43 +260,10 @@ class Station:
         self._last_frame = await self._catalogue.last_frame()
 
     async def _reconcile(self) -> None:
-        """Bring catalogue and folder together, then queue for each destination what it has never been offered."""
-        try:
-            if self._catalogue.check_due:
-                await self._catalogue.check()
-            await self._catalogue.keep_destinations(self._outbox.destination_ids)
-            self._reconciled = await reconcile(
-                self._store,
-                self._catalogue,
-                destinations=self._outbox.destination_ids,
-                remote_prefix=self.config.slug,
-                required=sorted(self.config.required),
-                before=self._clock.now(),
-            )
-            for destination_id in self._outbox.destination_ids:
-                await self._catalogue.backfill(destination_id, self.config.slug)
-            if self._last_frame is None:  # the catalogue was rebuilt
-                self._last_frame = await self._catalogue.last_frame()
-        except SkylapseError as err:
-            _LOGGER.error("Catalogue and frames could not be compared: %s", err)
-            self._consider(err)
+        if not await self._care.settle(self._outbox.destination_ids):
             return
-        found = self._reconciled
-        if found.adopted or found.returned or found.removed_partials:
-            _LOGGER.info(
-                "%d frames that were not catalogued were adopted, %d came back, %d half-written files were removed",
-                found.adopted,
-                found.returned,
-                found.removed_partials,
-            )
-        if found.missing_count or found.damaged_count:
-            _LOGGER.warning(
-                "%d frames are gone without a proven copy (%s), %d files are damaged (%s)",
-                found.missing_count,
-                ", ".join(found.missing[:NAMED_IN_LOG]),
-                found.damaged_count,
-                ", ".join(found.damaged[:NAMED_IN_LOG]),
-            )
+        if self._last_frame is None:  # the catalogue was rebuilt
+            self._last_frame = await self._catalogue.last_frame()
         self._outbox.wake()
         self._bulletin.changed()
 
@@ -554,7 +489,7 @@ class Station:
             "identity": self.identity,
             "status": self.status,
             "schedules": list(self.config.schedules),
-            "reconciled": self._reconciled,
+            "reconciled": self._care.report,
             "catalogue_rebuilt_from": None if self.rebuilt_from is None else self.rebuilt_from.name,
             "ledger_backlog": self._ledger.backlog,
             "unwritten_frames": self._intake.unwritten,
@@ -570,7 +505,7 @@ class Station:
         try:
             return await self._composer.compose(running=self._running, last_frame=self._last_frame)
         except (CatalogueError, StorageError) as err:
-            self._consider(err)
+            self._care.consider(err)
             if not self._running:
                 raise
             return replace(  # what was last known, and that it cannot be known now

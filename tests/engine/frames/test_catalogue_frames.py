@@ -220,6 +220,18 @@ async def test_a_withdrawn_proof_is_none(frames: Frames) -> None:
     assert await frames.catalogue.settle_vanished([frame.frame_id], ["nas"]) == ([], [frame.frame_id])
 
 
+async def test_a_lost_copy_of_a_deleted_frame_is_not_called_verified(frames: Frames) -> None:
+    kept, deleted = await frames.take_many(2)
+    await frames.prove([kept, deleted])
+    await frames.catalogue.remove_frames([deleted.frame_id])
+    first, second = await frames.catalogue.verified_page("nas", 0, 5)
+    for upload in (first, second):
+        await frames.catalogue.withdraw(upload.upload_id)
+    counts = (await frames.catalogue.counts())["nas"]
+    assert (counts.verified, counts.pending) == (0, 1)
+    assert [upload.frame_id for upload in await frames.catalogue.uploads([first.upload_id, second.upload_id])] == [kept.frame_id]
+
+
 async def test_a_proof_of_other_bytes_does_not_let_a_frame_go(frames: Frames) -> None:
     (frame,) = await frames.take_many(1)
     await frames.prove([frame])

@@ -137,12 +137,22 @@ class QueuePart(Database):
         return await self._repeat(sql, () if destination_id is None else (destination_id,))
 
     async def withdraw(self, upload_id: int) -> None:
-        """Withdraw the proof of a copy that is not there, of a frame that is out of reach now but was not deleted on purpose.
+        """Withdraw the proof of a copy that is not there, although there is nothing here either that could be sent again.
 
-        Its drive may come back, and then nothing may let it be deleted.
+        Where the file may come back (its drive is away), it waits for that. Of a frame that was deleted here because it was proven
+        there, nothing is left to wait for: the row goes, and nothing calls the copy verified any more.
         """
-        sql = f"UPDATE uploads SET {PENDING} WHERE upload_id = ? AND frame_id IN (SELECT frame_id FROM frames WHERE deleted_at IS NULL)"
-        await self._write(lambda connection: connection.execute(sql, (upload_id,)).rowcount)
+
+        def work(connection: sqlite3.Connection) -> None:
+            waits = connection.execute(
+                f"UPDATE uploads SET {PENDING} WHERE upload_id = ? AND NOT EXISTS"
+                " (SELECT 1 FROM frames f WHERE f.frame_id = uploads.frame_id AND f.deleted_at IS NOT NULL)",
+                (upload_id,),
+            ).rowcount
+            if not waits:
+                connection.execute("DELETE FROM uploads WHERE upload_id = ?", (upload_id,))
+
+        await self._write(work)
 
     async def requeue(self, upload_ids: Sequence[int]) -> None:
         """Send files again whose copy was found missing or different: pending, proof withdrawn, their frames no longer deletable."""

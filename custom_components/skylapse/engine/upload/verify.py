@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+import logging
 from pathlib import Path
 
 from ..errors import DestinationError
 from ..frames.catalogue import Catalogue
 from ..frames.records import UploadRecord
 from .destination import Destination
+
+_LOGGER = logging.getLogger(__name__)
 
 PAGE = 100
 
@@ -87,6 +90,7 @@ async def _check(destination: Destination, catalogue: Catalogue, record: UploadR
             report.requeued += 1
         else:
             report.lost.append(record.remote_path)
+            _LOGGER.error("%s is not as it was proven at %s, and its file here is gone", record.remote_path, destination.name)
             await catalogue.withdraw(record.upload_id)
     report.checked += 1
     report.after_upload_id = record.upload_id

@@ -22,8 +22,9 @@ PARALLEL_UPDATES = 0
 NONE = "none"
 """The state of a text sensor that has nothing to tell, which is not the same as not knowing. Translated."""
 
-CALM_S = 30
-"""Seconds; as long as the station itself leaves a status unrepeated, so that the last change is never told much later."""
+CALM_S = 10
+"""Seconds: fresh enough to watch, and a tenth of the rows in the recorder where a frame is taken every second. The last change of
+a row of them is told with the station's next status, which comes after 30 s at the latest."""
 
 type Value = datetime | float | int | str | None
 

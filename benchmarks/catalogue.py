@@ -16,15 +16,12 @@ import sys
 import tempfile
 import time
 
-from tests.engine_only import ROOT, install
-
-install()
-
-from benchmarks.report import report  # noqa: E402  the engine has to be importable first
-from custom_components.skylapse.engine.frames.catalogue import Catalogue  # noqa: E402
-from custom_components.skylapse.engine.frames.records import FrameDetails, StoredFile  # noqa: E402
-from custom_components.skylapse.engine.ports import SystemClock  # noqa: E402
-from custom_components.skylapse.engine.upload.destination import Proof, ProofMethod  # noqa: E402
+from benchmarks.report import report
+from custom_components.skylapse.engine.frames.catalogue import Catalogue
+from custom_components.skylapse.engine.frames.records import FrameDetails, StoredFile
+from custom_components.skylapse.engine.ports import SystemClock
+from custom_components.skylapse.engine.upload.destination import Proof, ProofMethod
+from tests.engine_only import ROOT
 
 FRAMES = 1_000_000
 QUEUED_SHARE = 10

@@ -18,15 +18,11 @@ import sys
 import tempfile
 import time
 
-from tests.engine_only import install
-
-install()
-
-from benchmarks.report import report  # noqa: E402  the engine has to be importable first
-from custom_components.skylapse.engine.frames.catalogue import Catalogue  # noqa: E402
-from custom_components.skylapse.engine.ports import SystemClock  # noqa: E402
-from custom_components.skylapse.engine.upload.folder import FolderDestination, prepare_folder  # noqa: E402
-from custom_components.skylapse.engine.upload.queue import UploadQueue  # noqa: E402
+from benchmarks.report import report
+from custom_components.skylapse.engine.frames.catalogue import Catalogue
+from custom_components.skylapse.engine.ports import SystemClock
+from custom_components.skylapse.engine.upload.folder import FolderDestination, prepare_folder
+from custom_components.skylapse.engine.upload.queue import UploadQueue
 
 FILES = 200
 FILE_BYTES = 4_000_000

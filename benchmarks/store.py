@@ -15,15 +15,11 @@ import time
 
 from PIL import Image
 
-from tests.engine_only import install
-
-install()
-
-from benchmarks.report import report  # noqa: E402  the engine has to be importable first
-from custom_components.skylapse.engine.frames.catalogue import Catalogue  # noqa: E402
-from custom_components.skylapse.engine.frames.records import FrameDetails  # noqa: E402
-from custom_components.skylapse.engine.frames.store import FrameStore  # noqa: E402
-from custom_components.skylapse.engine.ports import SystemClock  # noqa: E402
+from benchmarks.report import report
+from custom_components.skylapse.engine.frames.catalogue import Catalogue
+from custom_components.skylapse.engine.frames.records import FrameDetails
+from custom_components.skylapse.engine.frames.store import FrameStore
+from custom_components.skylapse.engine.ports import SystemClock
 
 ROUNDS = 200
 WARM_UP = 6

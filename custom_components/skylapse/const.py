@@ -36,3 +36,5 @@ DEFAULT_SIMULATION: Final[Mapping[str, Any]] = MappingProxyType(
     {OPT_WIDTH: 1920, OPT_HEIGHT: 1080, OPT_QUALITY: 90, OPT_DELAY_MS: 0, OPT_FAILURE_PERCENT: 0, OPT_HANG_PERCENT: 0}
 )
 """What a new simulated camera has beside that."""
+
+GIGABYTE: Final = 1_000_000_000

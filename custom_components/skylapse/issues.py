@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
-from .const import DOMAIN
+from .const import DOMAIN, GIGABYTE
 from .engine.status import Problem, StationStatus
 from .errors import describe
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # runtime.py imports this module by way of the coordinator
 
 _LOGGER = logging.getLogger(__name__)
 
-_GIGABYTE = 1e9
 _FIXABLE = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED, Problem.FRAMES_MISSING})
 """What a person can do something about from inside Home Assistant: these have a fix flow in ``repairs.py``."""
 _LOSSLESS = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED})
@@ -42,7 +41,7 @@ class Finding:
 def findings(hass: HomeAssistant, status: StationStatus) -> Iterator[Finding]:
     """Yield all that is wrong at this status."""
     error = _words(hass, status.last_error_key, status.last_error_placeholders)
-    free = "?" if status.storage_free_bytes is None else f"{status.storage_free_bytes / _GIGABYTE:.1f}"
+    free = "?" if status.storage_free_bytes is None else f"{status.storage_free_bytes / GIGABYTE:.1f}"
     texts: dict[Problem, dict[str, str]] = {
         Problem.CAPTURE_FAILING: {"error": error, "count": str(status.consecutive_failures)},
         Problem.CLOCK_NOT_SET: {},

@@ -13,7 +13,9 @@ from homeassistant.helpers.event import async_track_state_change_event
 
 from .const import (
     CONF_SLUG,
+    DEFAULT_OPTIONS,
     DOMAIN,
+    GIGABYTE,
     OPT_DEADLINE_S,
     OPT_DELETE_UNCOPIED,
     OPT_EMBED_LOCATION,
@@ -35,10 +37,6 @@ from .engine.upload.folder import FolderDestination
 from .host import entity_reader, image_fetcher, site
 
 SUN_ENTITY = "sun.sun"
-GIGABYTE = 1_000_000_000
-
-DEFAULT_MIN_FREE_GB = 5.0
-DEFAULT_DEADLINE_S = 30
 
 
 @dataclass(slots=True)
@@ -76,8 +74,8 @@ def build_station(hass: HomeAssistant, entry: ConfigEntry) -> Station:
     clock = SystemClock()
     place = partial(site, hass)
     folders = list(entry.get_subentries_of_type(SUBENTRY_DESTINATION))
-    options = entry.options
-    max_days = options.get(OPT_MAX_DAYS)
+    options = {**DEFAULT_OPTIONS, **entry.options}
+    max_days = options[OPT_MAX_DAYS]
     config = StationConfig(
         station_id=entry.entry_id,
         camera=entry.title,
@@ -87,12 +85,12 @@ def build_station(hass: HomeAssistant, entry: ConfigEntry) -> Station:
         schedules=schedules_of(entry),
         required=frozenset(subentry.subentry_id for subentry in folders if subentry.data["required"]),
         retention=RetentionRule(
-            min_free_bytes=round(options.get(OPT_MIN_FREE_GB, DEFAULT_MIN_FREE_GB) * GIGABYTE),
+            min_free_bytes=round(options[OPT_MIN_FREE_GB] * GIGABYTE),
             max_age=None if max_days is None else timedelta(days=max_days),
-            without_copy=options.get(OPT_DELETE_UNCOPIED, False),
+            without_copy=options[OPT_DELETE_UNCOPIED],
         ),
-        embed_location=options.get(OPT_EMBED_LOCATION, False),
-        deadline_s=float(options.get(OPT_DEADLINE_S, DEFAULT_DEADLINE_S)),
+        embed_location=options[OPT_EMBED_LOCATION],
+        deadline_s=float(options[OPT_DEADLINE_S]),
     )
     source = build_source(entry.data, options, site=place, clock=clock, fetch_image=image_fetcher(hass))
     return Station(

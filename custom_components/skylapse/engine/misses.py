@@ -41,7 +41,9 @@ class Misses:
         self._told_at: dict[Missed, datetime] = {}
 
     def note(self, ticks: Sequence[Tick], reason: Missed, now: datetime) -> None:
-        """Count the slots of these ticks as missed."""
+        """Count the slots of these ticks as missed; there may be none, in an exposure that was asked for by hand."""
+        if not ticks:
+            return
         self._unwritten.update((tick.schedule_id, tick.window) for tick in ticks)
         if not self._in_line:
             self._put(now)

@@ -534,3 +534,4 @@ async def test_a_frame_taken_by_hand_while_it_stops_is_not_announced(world: Worl
     with pytest.raises(Busy):
         await capture
     assert world.of_kind(EventKind.CAPTURED) == []
+    assert world.of_kind(EventKind.MISSED) == [], "no schedule had a slot in it"

@@ -47,6 +47,18 @@ class BadPicture(SourceError):
     key = "picture_not_jpeg"
 
 
+class WorkerError(SourceError):
+    """The camera's worker, or the camera behind it, failed; the key says how."""
+
+    key = "camera_failed"
+
+
+class SshError(SourceError):
+    """Another machine could not be reached or trusted over SSH; the key says why."""
+
+    key = "ssh_failed"
+
+
 class ScheduleError(SkylapseError):
     """A schedule's definition is wrong. ``field`` names the field of the form it belongs to."""
 

@@ -33,8 +33,24 @@ class SourceCapabilities:
     gain_range: tuple[float, float] | None = None
     width_px: int | None = None
     height_px: int | None = None
-    minimum_deadline_s: float = 10.0
-    """How long a capture may take without the exposure itself."""
+    usual_exposure_us: int | None = None
+    """The exposure that the camera's own settings ask for; a request without one may take this long on top of its deadline."""
+    ev_range: tuple[float, float] | None = None
+    """Stops by which the camera's automatic exposure can be corrected; None if it cannot."""
+    lens_range: tuple[float, float] | None = None
+    """Dioptres between which the lens can be moved (0 is infinity); None without a lens motor."""
+    autofocus: bool = False
+    """Finds the focus by itself when asked to."""
+    preview: bool = False
+    """Gives small pictures between captures."""
+    host: bool = False
+    """Tells how the machine is doing that the camera is attached to."""
+    focus_measure: bool = False
+    """Tells of each frame how sharp it is."""
+    sensor_temperature: bool = False
+    """Tells of each frame how warm the sensor is."""
+    dng: bool = False
+    """Gives the sensor's raw data along with each frame, and is set to."""
 
     def check(self, *, exposure_us: int | None, gain: float | None) -> None:
         """Raise ``SourceError`` (``exposure_out_of_range``, ``gain_out_of_range``) for a setting that the camera cannot take."""
@@ -75,6 +91,13 @@ class Shot:
     colour_temperature_k: int | None = None
     width_px: int | None = None
     height_px: int | None = None
+    sensor_temperature_c: float | None = None
+    focus_measure: float | None = None
+    """The camera's own figure of sharpness: comparable between frames of one camera and one scene only."""
+    lens_position: float | None = None
+    """Dioptres, 0 is infinity."""
+    dng: bytes | None = field(default=None, repr=False)
+    """The sensor's raw data of the same exposure, as a DNG file."""
 
 
 class FrameSource(Protocol):

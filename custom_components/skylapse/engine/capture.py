@@ -1,7 +1,8 @@
 """The camera's one exposure at a time: who it is for, what becomes of it, and what a failure means for the next."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 import logging
@@ -83,14 +84,7 @@ class Photographer:
     async def start(self) -> None:
         """Start the source. A camera that is not there is kept as ``error`` and tried again with each exposure."""
         self._closed = False
-        try:
-            await self._start_source()
-        except SourceError as err:
-            self.error = err
-            _LOGGER.warning("The camera is not available: %s", err)
-        except Exception as err:  # a bug in a source, as below
-            _LOGGER.exception(BROKEN)
-            self.error = SourceError("source_broken", error=type(err).__name__)
+        await self._try_start()
 
     async def close(self) -> None:
         """Let the camera go, for good. Never raises."""
@@ -106,6 +100,34 @@ class Photographer:
         except TimeoutError:
             raise Busy from None
 
+    @asynccontextmanager
+    async def borrowed(self, timeout_s: float) -> AsyncGenerator[None]:
+        """Hold the running camera for something that is no frame. Raises ``Busy`` after ``timeout_s``, or ``SourceError``."""
+        async with self._held(timeout_s):
+            if not self._started:
+                await self._start_source()
+            yield
+
+    @asynccontextmanager
+    async def lent(self, timeout_s: float) -> AsyncGenerator[None]:
+        """Let the camera go inside the block, for somebody else, and take it back afterwards. Raises ``Busy`` after ``timeout_s``."""
+        async with self._held(timeout_s):
+            await self._close_source()
+            try:
+                yield
+            finally:
+                if not self._closed:
+                    await self._try_start()
+
+    @asynccontextmanager
+    async def _held(self, timeout_s: float) -> AsyncGenerator[None]:
+        await self.wait_idle(timeout_s)
+        self.begin(self._clock.now(), shared=False)
+        try:
+            yield
+        finally:
+            self._release()
+
     def begin(self, due_at: datetime, ticks: Sequence[Tick] = (), *, shared: bool = True) -> Exposure:
         """Claim the camera for an exposure. Only while ``running`` is None; ``expose`` has to follow."""
         if self.running is not None:
@@ -119,7 +141,8 @@ class Photographer:
         """Take the frame of a begun exposure and give the camera free. Raises ``SkylapseError``."""
         self.last_attempt_at = self._clock.now()
         began = self._clock.monotonic()
-        deadline_s = self._deadline_s + (exposure_us or 0) / 1e6
+        usual_us = self._source.capabilities.usual_exposure_us
+        deadline_s = self._deadline_s + (exposure_us or usual_us or 0) / 1e6
         request = CaptureRequest(due_at=exposure.due_at, deadline_s=deadline_s, exposure_us=exposure_us, gain=gain)
         try:
             shot = await self._shoot(request)
@@ -127,9 +150,7 @@ class Photographer:
             self._failed(err)
             raise
         finally:
-            self.running = None
-            self._idle.set()
-            self._on_change()
+            self._release()
         if self.consecutive_failures or self.error is not None:
             _LOGGER.info("The camera takes frames again after %d failures", self.consecutive_failures)
         self.consecutive_failures = 0
@@ -155,6 +176,22 @@ class Photographer:
         except Exception as err:  # a bug in a source costs its frame, never the station
             _LOGGER.exception(BROKEN)
             raise SourceError("source_broken", error=type(err).__name__) from err
+
+    def _release(self) -> None:
+        self.running = None
+        self._idle.set()
+        self._on_change()
+
+    async def _try_start(self) -> None:
+        """Start the source; a camera that is not there is kept as ``error``."""
+        try:
+            await self._start_source()
+        except SourceError as err:
+            self.error = err
+            _LOGGER.warning("The camera is not available: %s", err)
+        except Exception as err:  # a bug in a source, as below
+            _LOGGER.exception(BROKEN)
+            self.error = SourceError("source_broken", error=type(err).__name__)
 
     async def _start_source(self) -> None:
         if self._closed:

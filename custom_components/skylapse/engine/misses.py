@@ -1,7 +1,7 @@
 """Missed slots, told and written in bundles: a station that pauses at one slot a second must not flood memory, catalogue and history."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,6 +58,17 @@ class Misses:
                 del self._untold[reason]
                 self._told_at[reason] = now
                 self._emit(EventKind.MISSED, {"schedules": list(counts), "count": counts.total(), "reason": reason.value})
+
+    def note_time_away(self, counts: Mapping[str, int], now: datetime) -> None:
+        """Count and tell the slots, by schedule, that passed while nothing ran."""
+        if total := sum(counts.values()):
+            names = [self._schedules[schedule_id].name for schedule_id, count in counts.items() if count]
+
+            async def write() -> None:
+                await self._catalogue.add_slots(now, missed=total)
+                self._emit(EventKind.MISSED, {"schedules": names, "count": total, "reason": Missed.NOT_RUNNING.value})
+
+            self._ledger.put(write)
 
     def _put(self, at: datetime) -> None:
         self._in_line = True

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 import logging
 from pathlib import Path
 import random
@@ -16,9 +17,11 @@ from types import MappingProxyType
 from typing import Any
 
 from .bulletin import Bulletin, EventListener, StatusListener, Unsubscribe
+from .camera_work import CameraWork
 from .capture import Exposure, Photographer
 from .care import CatalogueCare
 from .errors import Busy, CatalogueError, ClockNotSet, SkylapseError, StorageError
+from .exposures import Exposures
 from .frames.catalogue import Catalogue
 from .frames.reconcile import ReconcileReport
 from .frames.records import FrameRecord, UploadRecord
@@ -34,7 +37,8 @@ from .schedule.model import Tick
 from .schedule.planner import Planner
 from .scheduler import Missed, Scheduler
 from .sessions import Sessions
-from .sources.base import FrameSource, SourceIdentity
+from .sources.base import FrameSource, SourceCapabilities, SourceIdentity
+from .sources.live import LiveCamera
 from .station_config import StationConfig
 from .status import EventKind, Problem, StationEvent, StationStatus
 from .status_composer import StatusComposer
@@ -144,8 +148,31 @@ class Station:
             outbox=self._outbox,
             catalogue=self._catalogue,
             clock=clock,
+            live=source if isinstance(source, LiveCamera) else None,
         )
-        self._exposures: set[asyncio.Task[asyncio.Future[FrameRecord]]] = set()
+        self._exposures = Exposures(
+            source,
+            self._photographer,
+            self._intake,
+            site=site,
+            failed=self._failed,
+            stopped=partial(self._missed, reason=Missed.NOT_RUNNING),
+        )
+        self.work = CameraWork(
+            source, self._photographer, self._catalogue, clock, deadline_s=config.deadline_s, next_capture=self._scheduler.next_capture
+        )
+        self.live = self.work.live
+        if self.live is not None:
+            self.live.subscribe(changed)
+        self.preview = self.work.preview
+        self.focus_sweep = self.work.focus_sweep
+        self.autofocus = self.work.autofocus
+        self.adjust = self.work.adjust
+        self.test_capture = self.work.test_capture
+        self.measure_baseline = self.work.measure_baseline
+        self.lend_camera = self.work.lent
+        self._expected: datetime | None = None
+        """What the camera was told last of when the next capture is due."""
         self._upkeep: asyncio.Task[None] | None = None
         self._running = False
         self._ending_sessions = False
@@ -157,6 +184,11 @@ class Station:
     def identity(self) -> SourceIdentity:
         """Return which camera this is."""
         return self._source.identity
+
+    @property
+    def capabilities(self) -> SourceCapabilities:
+        """Return what the camera can be asked for."""
+        return self._source.capabilities
 
     @property
     def rebuilt_from(self) -> Path | None:
@@ -218,10 +250,10 @@ class Station:
         try:
             await self._scheduler.stop()
             left_at = None if planned else self._clock.now()
-            tasks: list[asyncio.Task[Any]] = [*self._exposures, *([self._upkeep] if self._upkeep else [])]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._exposures.cancel()
+            if self._upkeep is not None:
+                self._upkeep.cancel()
+                await asyncio.gather(self._upkeep, return_exceptions=True)
             await self._photographer.close()
             self._misses.tell(self._clock.now(), all_of_it=True)
             await self._ledger.stop(STOP_S)
@@ -274,15 +306,7 @@ class Station:
             since = self._last_frame.details.taken_at  # it was killed between two marks of being alive: these slots were seen to
         if since is None or not self._scheduler.enabled or now - since > timedelta(days=1):
             return
-        missed = self._planner.count_ticks(since, now, lambda schedule: schedule.gate is None)
-        if total := sum(missed.values()):
-            names = [self._schedules[schedule_id].name for schedule_id, count in missed.items() if count]
-
-            async def write() -> None:
-                await self._catalogue.add_slots(now, missed=total)
-                self._emit(EventKind.MISSED, {"schedules": names, "count": total, "reason": Missed.NOT_RUNNING.value})
-
-            self._ledger.put(write)
+        self._misses.note_time_away(self._planner.count_ticks(since, now, lambda schedule: schedule.gate is None), now)
 
     # -- captures --------------------------------------------------------------------------------------------------
 
@@ -296,30 +320,7 @@ class Station:
         return None
 
     def _expose(self, exposure: Exposure) -> None:
-        self._begin(exposure)
-
-    def _begin(
-        self, exposure: Exposure, *, exposure_us: int | None = None, gain: float | None = None
-    ) -> asyncio.Task[asyncio.Future[FrameRecord]]:
-        """Let an exposure run in a task of its own: schedules may come to share it, and whoever asked for it may go away meanwhile."""
-        task = asyncio.create_task(self._run_exposure(exposure, exposure_us, gain), name="skylapse exposure")
-        self._exposures.add(task)
-        task.add_done_callback(self._exposures.discard)
-        task.add_done_callback(_retrieve)
-        return task
-
-    async def _run_exposure(self, exposure: Exposure, exposure_us: int | None, gain: float | None) -> asyncio.Future[FrameRecord]:
-        try:
-            taken = await self._photographer.expose(exposure, exposure_us=exposure_us, gain=gain)
-        except SkylapseError as err:
-            self._failed(exposure, err)
-            raise
-        except asyncio.CancelledError:
-            self._missed(exposure.ticks, Missed.NOT_RUNNING)
-            raise
-        pending = self._intake.take(taken, self._source.identity, self._site())
-        pending.add_done_callback(_retrieve)
-        return pending
+        self._exposures.begin(exposure)
 
     async def capture(self, *, exposure_us: int | None = None, gain: float | None = None) -> CaptureOutcome:
         """Take one frame by hand, now, and wait until it is durable and catalogued.
@@ -339,7 +340,8 @@ class Station:
         if not self._running:
             raise Busy
         plain = exposure_us is None and gain is None
-        task = self._begin(self._photographer.begin(self._clock.now(), shared=plain), exposure_us=exposure_us, gain=gain)
+        exposure = self._photographer.begin(self._clock.now(), shared=plain)
+        task = self._exposures.begin(exposure, exposure_us=exposure_us, gain=gain)
         await asyncio.wait([task])
         if task.cancelled():  # it was stopped meanwhile: nothing was announced
             raise Busy
@@ -404,12 +406,19 @@ class Station:
 
             self._ledger.put(write, given_up)
         self._misses.tell(now)
+        self._tell_camera()
         due = self._adopt_at is not None and self._clock.monotonic() >= self._adopt_at and self._ledger.error is None
         if due and self._upkeep is not None and self._upkeep.done():
             self._adopt_at = None
             self._upkeep = asyncio.create_task(self._reconcile(), name="skylapse reconcile")
         if self._composer.schedules_changed():
             self._bulletin.changed()
+
+    def _tell_camera(self) -> None:
+        """Tell a camera that can rest when it is needed next."""
+        if self.live is not None and (due := self._scheduler.next_capture()) != self._expected:
+            self._expected = due
+            self.live.expect(due)
 
     def _names(self, ticks: Sequence[Tick]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self._schedules[tick.schedule_id].name for tick in ticks))
@@ -494,6 +503,7 @@ class Station:
             "ledger_backlog": self._ledger.backlog,
             "unwritten_frames": self._intake.unwritten,
             "quarantined": quarantined,
+            "camera": None if self.live is None else self.live.diagnostics(),
         }
 
     # -- telling ---------------------------------------------------------------------------------------------------
@@ -514,9 +524,3 @@ class Station:
                 last_error_key=err.key,
                 last_error_placeholders=MappingProxyType(err.placeholders),
             )
-
-
-def _retrieve(future: asyncio.Future[Any]) -> None:
-    """Take note of the outcome of a future nobody waits for, so that asyncio does not complain of it."""
-    if not future.cancelled():
-        future.exception()

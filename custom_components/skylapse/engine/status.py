@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .frames.records import FrameRecord, QueueCounts, SlotCounts
+from .sources.live import CameraReading
 
 
 class Problem(StrEnum):
@@ -24,6 +25,12 @@ class Problem(StrEnum):
     """Files of catalogued frames that no destination had proven have vanished."""
     DESTINATION_UNAVAILABLE = "destination_unavailable"
     UPLOADS_QUARANTINED = "uploads_quarantined"
+    HOST_KEY_CHANGED = "host_key_changed"
+    """The camera's host shows another SSH key than the one a person confirmed."""
+    CREDENTIALS_REFUSED = "credentials_refused"
+    """The camera's host does not let us in any more."""
+    CAMERA_NEEDS_REBOOT = "camera_needs_reboot"
+    """The camera's driver is stuck in the kernel; nothing but a restart of its host helps."""
 
 
 class EventKind(StrEnum):
@@ -111,6 +118,8 @@ class StationStatus:
     storage_free_bytes: int | None = None
     queue: QueueCounts = QueueCounts()
     """Over all destinations."""
+    camera: CameraReading | None = None
+    """What a camera with a worker told last; None for the others."""
 
     @property
     def capture_success_percent(self) -> float | None:

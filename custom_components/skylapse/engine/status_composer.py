@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from types import MappingProxyType
+from typing import Final
 
 from .capture import Photographer
 from .errors import SkylapseError
@@ -17,6 +18,7 @@ from .ports import Clock
 from .schedule.model import Tick
 from .schedule.planner import Planner
 from .scheduler import Scheduler
+from .sources.live import LiveCamera
 from .station_config import StationConfig
 from .status import DestinationStatus, Problem, ScheduleStatus, StationStatus
 
@@ -27,6 +29,13 @@ MEMORY = 10
 """Frames of a schedule that its achieved interval is the median of."""
 
 DAY = timedelta(days=1)
+
+CAMERA_PROBLEMS: Final = {
+    Problem.HOST_KEY_CHANGED: "ssh_host_key_changed",
+    Problem.CREDENTIALS_REFUSED: "ssh_denied",
+    Problem.CAMERA_NEEDS_REBOOT: "camera_needs_reboot",
+}
+"""Problems that are there as soon as the camera failed with an error of this key."""
 
 
 class StatusComposer:
@@ -44,6 +53,7 @@ class StatusComposer:
         outbox: Outbox,
         catalogue: Catalogue,
         clock: Clock,
+        live: LiveCamera | None,
     ) -> None:
         """Read from these rooms."""
         self._config = config
@@ -55,6 +65,7 @@ class StatusComposer:
         self._outbox = outbox
         self._catalogue = catalogue
         self._clock = clock
+        self._live = live
         self._taken: dict[str, deque[datetime]] = {}
         self._seen: object = None
 
@@ -106,6 +117,7 @@ class StatusComposer:
             storage_used_bytes=storage_used,
             storage_free_bytes=self._keeper.free_bytes,
             queue=_sum([status.queue for status in destinations]),
+            camera=None if self._live is None else self._live.reading,
         )
 
     def _schedules(self, now: datetime) -> list[ScheduleStatus]:
@@ -148,6 +160,7 @@ class StatusComposer:
         return found
 
     def _problems(self, destinations: Sequence[DestinationStatus], missing: int) -> frozenset[Problem]:
+        error = self._photographer.error
         true_of = {
             Problem.CAPTURE_FAILING: self._photographer.consecutive_failures >= FAILING_AFTER or self._scheduler.broken,
             Problem.CLOCK_NOT_SET: not self._scheduler.clock_is_set,
@@ -156,6 +169,7 @@ class StatusComposer:
             Problem.FRAMES_MISSING: missing > 0,
             Problem.DESTINATION_UNAVAILABLE: any(status.available is False for status in destinations),
             Problem.UPLOADS_QUARANTINED: any(status.queue.quarantined for status in destinations),
+            **{problem: error is not None and error.key == key for problem, key in CAMERA_PROBLEMS.items()},
         }
         return frozenset(problem for problem, is_true in true_of.items() if is_true)
 

@@ -1,5 +1,7 @@
 """Skylapse: an unattended sky time-lapse station."""
 
+import logging
+
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
@@ -7,12 +9,14 @@ from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 
-from .const import DOMAIN
+from .const import DOMAIN, LIVE_OPTIONS
 from .coordinator import SkylapseCoordinator
-from .engine.errors import CatalogueError, ScheduleError, SourceError, StorageError
+from .engine.errors import CatalogueError, ScheduleError, SkylapseError, SourceError, StorageError
 from .issues import async_tell_rebuilt
-from .runtime import SkylapseConfigEntry, SkylapseData, async_follow_home_assistant, build_station, catalogue_path
+from .runtime import SkylapseConfigEntry, SkylapseData, async_follow_home_assistant, build_station, catalogue_path, settings_of
 from .services import async_setup_services
+
+_LOGGER = logging.getLogger(__name__)
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
@@ -35,7 +39,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry) -> 
     except (CatalogueError, StorageError) as err:
         raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key=err.key, translation_placeholders=err.placeholders) from err
     try:
-        entry.runtime_data = SkylapseData(station, SkylapseCoordinator(hass, entry, station))
+        entry.runtime_data = SkylapseData(station, SkylapseCoordinator(hass, entry, station), settings_of(entry))
         async_follow_home_assistant(hass, entry, station)
         entry.async_on_unload(entry.add_update_listener(_async_changed))
         await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
@@ -69,5 +73,15 @@ async def async_remove_config_entry_device(hass: HomeAssistant, entry: SkylapseC
 
 
 async def _async_changed(hass: HomeAssistant, entry: SkylapseConfigEntry) -> None:
-    """Start the station anew with what the person changed."""
-    hass.config_entries.async_schedule_reload(entry.entry_id)
+    """Start the station anew with what the person changed; what the camera takes while it runs, it is given at once."""
+    data = entry.runtime_data
+    settings = settings_of(entry)
+    live = {key: entry.options[key] for key in LIVE_OPTIONS if key in entry.options}
+    if data.station.live is None or settings != data.settings:
+        hass.config_entries.async_schedule_reload(entry.entry_id)
+        return
+    try:
+        await data.station.adjust(**live)
+    except SkylapseError as err:
+        _LOGGER.warning("%s: the camera does not take %s (%s); it is started anew", entry.title, live, err)
+        hass.config_entries.async_schedule_reload(entry.entry_id)

@@ -28,6 +28,12 @@ OPT_DELAY_MS: Final = "delay_ms"
 OPT_FAILURE_PERCENT: Final = "failure_percent"
 OPT_HANG_PERCENT: Final = "hang_percent"
 
+OPT_EV: Final = "ev"
+OPT_LENS_POSITION: Final = "lens_position"
+
+LIVE_OPTIONS: Final = frozenset({OPT_EV, OPT_LENS_POSITION})
+"""What a running camera can be told; a change of the others starts the station anew."""
+
 DEFAULT_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
     {OPT_EMBED_LOCATION: False, OPT_MIN_FREE_GB: 5.0, OPT_MAX_DAYS: None, OPT_DELETE_UNCOPIED: False, OPT_DEADLINE_S: 30}
 )

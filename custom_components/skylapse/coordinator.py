@@ -7,7 +7,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 
 from .const import DOMAIN
-from .engine.status import StationStatus
+from .engine.status import Problem, StationStatus
 from .issues import ProblemReporter
 
 if TYPE_CHECKING:  # runtime.py builds this coordinator, so at run time it is the one that imports
@@ -33,6 +33,8 @@ class SkylapseCoordinator(DataUpdateCoordinator[StationStatus]):
         entry.async_on_unload(station.subscribe(self._follow))
 
     def _follow(self, status: StationStatus) -> None:
-        """Take over a new status."""
+        """Take over a new status; ask for new credentials where the camera's host refused the ones we have."""
         self._reporter.update(status)
+        if Problem.CREDENTIALS_REFUSED in status.problems:
+            self.config_entry.async_start_reauth(self.hass)
         self.async_set_updated_data(status)

@@ -1,10 +1,11 @@
 """What runs for one config entry: builds the station from the entry and ties it to Home Assistant's events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.const import EVENT_CORE_CONFIG_UPDATE, EVENT_HOMEASSISTANT_STOP
@@ -16,6 +17,7 @@ from .const import (
     DEFAULT_OPTIONS,
     DOMAIN,
     GIGABYTE,
+    LIVE_OPTIONS,
     OPT_DEADLINE_S,
     OPT_DELETE_UNCOPIED,
     OPT_EMBED_LOCATION,
@@ -45,6 +47,8 @@ class SkylapseData:
 
     station: Station
     coordinator: SkylapseCoordinator
+    settings: Mapping[str, Any]
+    """What the station was built from, without what it can be told while it runs."""
 
 
 type SkylapseConfigEntry = ConfigEntry[SkylapseData]
@@ -67,6 +71,16 @@ def schedules_of(entry: ConfigEntry) -> tuple[Schedule, ...]:
         schedule_from_dict(subentry.subentry_id, subentry.title, subentry.data)
         for subentry in entry.get_subentries_of_type(SUBENTRY_SCHEDULE)
     )
+
+
+def settings_of(entry: ConfigEntry) -> Mapping[str, Any]:
+    """Return all of an entry that a station is built from, but for what a running camera can be told."""
+    return {
+        "title": entry.title,
+        "data": dict(entry.data),
+        "options": {key: value for key, value in entry.options.items() if key not in LIVE_OPTIONS},
+        "subentries": {key: (subentry.title, dict(subentry.data)) for key, subentry in entry.subentries.items()},
+    }
 
 
 def build_station(hass: HomeAssistant, entry: ConfigEntry) -> Station:

@@ -20,6 +20,10 @@ _LOGGER = logging.getLogger(__name__)
 
 _FIXABLE = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED, Problem.FRAMES_MISSING})
 """What a person can do something about from inside Home Assistant: these have a fix flow in ``repairs.py``."""
+_ASKED_FOR = frozenset({Problem.CREDENTIALS_REFUSED})
+"""Home Assistant asks for new credentials by a dialog of its own, so an issue would only say it twice; the log still tells."""
+_CAUSES = frozenset({Problem.HOST_KEY_CHANGED, Problem.CREDENTIALS_REFUSED, Problem.CAMERA_NEEDS_REBOOT})
+"""Why captures fail, each with a remedy of its own: beside one of these, that they fail is no news."""
 _LOSSLESS = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED})
 """Warnings, because no frame is lost meanwhile; the others are errors."""
 
@@ -48,9 +52,13 @@ def findings(hass: HomeAssistant, status: StationStatus) -> Iterator[Finding]:
         Problem.STORAGE_FULL: {"free_gb": free},
         Problem.STORAGE_FAILED: {"error": error},
         Problem.FRAMES_MISSING: {},
+        Problem.HOST_KEY_CHANGED: {},
+        Problem.CREDENTIALS_REFUSED: {},
+        Problem.CAMERA_NEEDS_REBOOT: {},
     }
+    told_by_cause = bool(status.problems & _CAUSES)
     for problem, placeholders in texts.items():
-        if problem in status.problems:
+        if problem in status.problems and not (problem is Problem.CAPTURE_FAILING and told_by_cause):
             yield Finding(problem, placeholders=placeholders)
     for destination in status.destinations:
         if destination.available is False:
@@ -91,6 +99,8 @@ class ProblemReporter:
         for key, finding in found.items():
             if key not in self._open:
                 _LOGGER.warning("%s: %s%s", self._entry.title, finding.problem, _details(finding))
+            if finding.problem in _ASKED_FOR:
+                continue
             # a fix flow deletes its issue before it is known whether trying again helped: an absent one is raised again
             if self._open.get(key) != finding or registry.async_get_issue(DOMAIN, self._issue_id(key)) is None:
                 self._raise(key, finding)
@@ -114,7 +124,7 @@ class ProblemReporter:
             self._hass,
             DOMAIN,
             self._issue_id(key),
-            data={"entry_id": self._entry.entry_id, "destination_id": finding.destination_id},
+            data={"entry_id": self._entry.entry_id, "problem": finding.problem, "destination_id": finding.destination_id},
             config_entry_id=self._entry.entry_id,
             is_fixable=finding.problem in _FIXABLE,
             severity=ir.IssueSeverity.WARNING if finding.problem in _LOSSLESS else ir.IssueSeverity.ERROR,

@@ -34,6 +34,8 @@ BROKEN: dict[str, tuple[dict[str, Any], str, dict[str, str]]] = {
     Problem.STORAGE_FULL: ({"storage_free_bytes": 1_230_000_000}, "", {"free_gb": "1.2"}),
     Problem.STORAGE_FAILED: ({"last_error_key": "read_only", "last_error_placeholders": {"path": "/media"}}, "", {}),
     Problem.FRAMES_MISSING: ({}, "", {}),
+    Problem.HOST_KEY_CHANGED: ({}, "", {}),
+    Problem.CAMERA_NEEDS_REBOOT: ({}, "", {}),
     Problem.DESTINATION_UNAVAILABLE: ({"destinations": (UNMOUNTED,)}, "_nas", {"destination": "NAS", "queued": "4"}),
     Problem.UPLOADS_QUARANTINED: ({"destinations": (QUARANTINED,)}, "_nas", {"destination": "NAS", "count": "3"}),
 }
@@ -53,7 +55,7 @@ def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("problem", Problem)
+@pytest.mark.parametrize("problem", BROKEN)
 async def test_a_problem_is_raised_and_heals(hass: HomeAssistant, caplog: pytest.LogCaptureFixture, problem: Problem) -> None:
     """With all that its text wants to tell, logged once each."""
     caplog.set_level(logging.INFO)
@@ -83,6 +85,26 @@ async def test_a_problem_is_raised_and_heals(hass: HomeAssistant, caplog: pytest
     assert len(lines(caplog, logging.WARNING)) == 1
     assert f"Garden: {problem}" in lines(caplog, logging.WARNING)[0]
     assert lines(caplog, logging.INFO) == [f"Garden: {problem} is over"]
+
+
+async def test_refused_credentials_are_logged_but_no_issue(hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
+    """Home Assistant asks for new ones by itself."""
+    caplog.set_level(logging.INFO)
+    station = await set_up(hass)
+    for problems in (frozenset({Problem.CREDENTIALS_REFUSED}), frozenset()):
+        station.tell(problems=problems)
+        assert open_issues(hass) == set()
+    assert lines(caplog, logging.WARNING) == ["Garden: credentials_refused"]
+    assert lines(caplog, logging.INFO) == ["Garden: credentials_refused is over"]
+    assert {*BROKEN, Problem.CREDENTIALS_REFUSED} == set(Problem)
+
+
+@pytest.mark.parametrize("cause", [Problem.HOST_KEY_CHANGED, Problem.CREDENTIALS_REFUSED, Problem.CAMERA_NEEDS_REBOOT])
+async def test_failing_captures_are_no_news_beside_their_cause(hass: HomeAssistant, cause: Problem) -> None:
+    station = await set_up(hass, MadeUpStation(replace(STATUS, problems=frozenset({Problem.CAPTURE_FAILING}))))
+    assert open_issues(hass) == {"01GARDEN_capture_failing"}
+    station.tell(problems=frozenset({Problem.CAPTURE_FAILING, cause}))
+    assert "01GARDEN_capture_failing" not in open_issues(hass)
 
 
 async def test_what_is_wrong_at_the_start_is_raised(hass: HomeAssistant) -> None:

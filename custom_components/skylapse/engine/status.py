@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .frames.records import FrameRecord, QueueCounts, SlotCounts
+from .sources.live import CameraReading
 
 
 class Problem(StrEnum):
@@ -25,11 +26,11 @@ class Problem(StrEnum):
     DESTINATION_UNAVAILABLE = "destination_unavailable"
     UPLOADS_QUARANTINED = "uploads_quarantined"
     HOST_KEY_CHANGED = "host_key_changed"
-    """The machine the camera is attached to shows another SSH host key than the one that was confirmed."""
+    """The camera's host shows another SSH key than the one a person confirmed."""
     CREDENTIALS_REFUSED = "credentials_refused"
-    """That machine does not take the password or key any more."""
+    """The camera's host does not let us in any more."""
     CAMERA_NEEDS_REBOOT = "camera_needs_reboot"
-    """The driver hangs in that machine's kernel, where no program can end it."""
+    """The camera's driver is stuck in the kernel; nothing but a restart of its host helps."""
 
 
 class EventKind(StrEnum):
@@ -117,6 +118,8 @@ class StationStatus:
     storage_free_bytes: int | None = None
     queue: QueueCounts = QueueCounts()
     """Over all destinations."""
+    camera: CameraReading | None = None
+    """What a camera with a worker told last; None for the others."""
 
     @property
     def capture_success_percent(self) -> float | None:

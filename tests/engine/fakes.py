@@ -1,12 +1,12 @@
 """Time and failure, the two things that tests of the station make up."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 import itertools
-from typing import override
+from typing import Any, override
 from zoneinfo import ZoneInfo
 
 from PIL import Image
@@ -14,6 +14,7 @@ from PIL import Image
 from custom_components.skylapse.engine.errors import SkylapseError
 from custom_components.skylapse.engine.ports import Site
 from custom_components.skylapse.engine.sources.base import CaptureRequest, Shot, SourceCapabilities, SourceIdentity
+from custom_components.skylapse.engine.sources.live import Autofocus, CameraReading, FocusStep, FocusSweep, LiveCamera
 
 AMSTERDAM = Site(latitude_deg=52.37, longitude_deg=4.89, elevation_m=2.0, timezone=ZoneInfo("Europe/Amsterdam"))
 TROMSO = Site(latitude_deg=69.65, longitude_deg=18.96, elevation_m=10.0, timezone=ZoneInfo("Europe/Oslo"))
@@ -117,6 +118,63 @@ class FakeSource:
 
     async def close(self) -> None:
         self.closes += 1
+
+
+class FakeLiveCamera(FakeSource, LiveCamera):
+    """A fake camera with a worker: notes what it is told, shows what the test set."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.reading_now = CameraReading(connected=True)
+        self.listeners: list[Callable[[], None]] = []
+        self.expected: list[datetime | None] = []
+        self.told: list[tuple[str, object]] = []
+        self.sweep_s = 0.0
+        self.preview_error: SkylapseError | None = None
+
+    @property
+    @override
+    def reading(self) -> CameraReading:
+        return self.reading_now
+
+    def tell(self, reading: CameraReading) -> None:
+        self.reading_now = reading
+        for listener in self.listeners:
+            listener()
+
+    @override
+    def subscribe(self, on_change: Callable[[], None]) -> Callable[[], None]:
+        self.listeners.append(on_change)
+        return lambda: self.listeners.remove(on_change)
+
+    @override
+    def expect(self, due_at: datetime | None) -> None:
+        self.expected.append(due_at)
+
+    @override
+    async def preview(self) -> bytes:
+        if self.preview_error is not None:
+            raise self.preview_error
+        return jpeg(7)
+
+    @override
+    async def focus_sweep(self, positions: Sequence[float] | None, deadline_s: float) -> FocusSweep:
+        self.told.append(("focus_sweep", positions))
+        await self._clock.sleep(self.sweep_s)
+        return FocusSweep((FocusStep(0.0, 0.0, 1.0), FocusStep(2.0, 2.0, 5.0)), 2.0)
+
+    @override
+    async def autofocus(self, deadline_s: float) -> Autofocus:
+        self.told.append(("autofocus", deadline_s))
+        return Autofocus(True, 1.5)
+
+    @override
+    async def adjust(self, *, ev: float | None = None, lens_position: float | None = None) -> None:
+        self.told.append(("adjust", (ev, lens_position)))
+
+    @override
+    def diagnostics(self) -> Mapping[str, Any]:
+        return {"worker": "fake"}
 
 
 class TinySource(FakeSource):

@@ -57,6 +57,13 @@ async def test_a_due_capture_goes_before_one_by_hand(world: World) -> None:
     assert station.status.slots_total.missed == 0
 
 
+async def test_a_capture_by_hand_does_not_wait_for_one_that_is_far(world: World) -> None:
+    station = await world.started((replace(TEN, interval=timedelta(hours=1)),))
+    await world.run(1)
+    assert (await station.work.test_capture()).shot.exposure_us == 1000
+    assert station.capabilities == world.source.capabilities
+
+
 async def test_a_baseline_tells_durations_and_success(world: World) -> None:
     station = await world.started(())
     world.source.script = [0.4, CaptureTimeout(deadline_s="5"), 0.6, 0.8]

@@ -54,11 +54,11 @@ class SourceCapabilities:
 
     def check(self, *, exposure_us: int | None, gain: float | None) -> None:
         """Raise ``SourceError`` (``exposure_out_of_range``, ``gain_out_of_range``) for a setting that the camera cannot take."""
-        _check("exposure_out_of_range", exposure_us, self.exposure_range_us)
-        _check("gain_out_of_range", gain, self.gain_range)
+        check_range("exposure_out_of_range", exposure_us, self.exposure_range_us)
+        check_range("gain_out_of_range", gain, self.gain_range)
 
 
-def _check(key: str, value: float | None, allowed: tuple[float, float] | None) -> None:
+def check_range(key: str, value: float | None, allowed: tuple[float, float] | None) -> None:
     """Raise ``SourceError`` when the value is given and outside of what is allowed."""
     if value is not None and allowed is not None and not allowed[0] <= value <= allowed[1]:
         raise SourceError(key, value=f"{value:.10g}", minimum=f"{allowed[0]:.10g}", maximum=f"{allowed[1]:.10g}")

@@ -121,7 +121,7 @@ class CameraProbe:
             modes=_modes(data.get("modes")),
             controls=parse_controls(data.get("controls")),
             raw=data.get("raw") is True,
-            **{name: _text(data.get(name)) for name in _HOST_TEXTS},
+            **{name: bounded_text(data.get(name)) for name in _HOST_TEXTS},
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -297,7 +297,8 @@ def _modes(data: object) -> tuple[SensorMode, ...]:
     return tuple(modes)
 
 
-def _text(value: object) -> str | None:
+def bounded_text(value: object) -> str | None:
+    """Return a short text with nothing in it that a screen or a log would stumble over; None if it is none."""
     if not isinstance(value, str):
         return None
     return "".join(letter if letter.isprintable() else " " for letter in value[:_MOST_TEXT]).strip() or None

@@ -1,0 +1,58 @@
+"""What a worker says, judged: nothing of it reaches a person unbounded, and no error key that has no text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import re
+from typing import Any, Final
+
+from ..errors import CaptureTimeout, SourceError, WorkerError
+
+PROTOCOL: Final = 1
+
+KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
+    "camera_busy_elsewhere": ("holder", "pid"),
+    "camera_cannot": ("what",),
+    "camera_denied": (),
+    "camera_failed": ("error",),
+    "camera_memory": ("cma_free_mb", "cma_total_mb"),
+    "camera_missing": (),
+    "camera_needs_reboot": ("pid",),
+    "camera_setting_refused": ("setting",),
+    "camera_timeout": ("deadline_s",),
+    "exposure_not_reached": ("wanted", "got"),
+    "picamera2_missing": (),
+    "rpicam_missing": (),
+    "tuning_missing": ("file",),
+    "worker_bad_request": ("error",),
+    "worker_queue_full": (),
+}
+"""The errors a worker may name, and what fills their messages."""
+
+_LONGEST: Final = 200
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a worker answered."""
+
+    result: dict[str, Any]
+    blob: bytes = field(default=b"", repr=False)
+
+
+def plain(value: object, longest: int = _LONGEST) -> str:
+    """Return a text of bounded length without colours and control characters."""
+    return _CONTROL.sub(" ", _ANSI.sub("", str(value)[: longest * 4])).strip()[:longest]
+
+
+def told(error: object) -> tuple[SourceError, bool]:
+    """Return the error to raise for what a worker told, and whether that worker must be replaced."""
+    said: Mapping[str, Any] = error if isinstance(error, dict) else {}
+    key, given = said.get("key"), said.get("placeholders")
+    if not isinstance(key, str) or key not in KNOWN:
+        return WorkerError("camera_failed", error=plain(error)), True
+    filled = {name: plain(given.get(name, "?")) if isinstance(given, dict) else "?" for name in KNOWN[key]}
+    if key == "camera_timeout":
+        return CaptureTimeout(key, **filled), said.get("fatal") is True
+    return WorkerError(key, **filled), said.get("fatal") is True

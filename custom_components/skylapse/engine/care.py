@@ -102,9 +102,17 @@ def _tell(found: ReconcileReport) -> None:
             found.returned,
             found.removed_partials,
         )
+    if found.adopted_dngs or found.returned_dngs:
+        _LOGGER.info("%d DNGs that were not catalogued were adopted, %d came back", found.adopted_dngs, found.returned_dngs)
+    if found.strays_count:
+        _LOGGER.warning(
+            "%d DNGs lie in the folder without their frames, and are left there (%s)",
+            found.strays_count,
+            ", ".join(found.strays[:NAMED_IN_LOG]),
+        )
     if found.missing_count or found.damaged_count:
         _LOGGER.warning(
-            "%d frames are gone without a proven copy (%s), %d files are damaged (%s)",
+            "%d frames or DNGs are gone without a proven copy (%s), %d files are damaged (%s)",
             found.missing_count,
             ", ".join(found.missing[:NAMED_IN_LOG]),
             found.damaged_count,

@@ -137,8 +137,13 @@ class Keeper:
 
     def _note(self, report: CleanupReport) -> None:
         self.free_bytes = report.free_bytes
-        if report.deleted:
-            _LOGGER.info("%d frames were deleted to keep to the rule, %d bytes", len(report.deleted), report.freed_bytes)
+        if report.deleted or report.dngs:
+            _LOGGER.info(
+                "%d frames and %d DNGs were deleted to keep to the rule, %d bytes",
+                len(report.deleted),
+                len(report.dngs),
+                report.freed_bytes,
+            )
         if report.blocked != self.storage_full:
             self.storage_full = report.blocked
             _LOGGER.debug("Capturing %s", "pauses: too little space is free, and nothing may be deleted" if report.blocked else "goes on")

@@ -24,7 +24,7 @@ from .errors import Busy, CatalogueError, ClockNotSet, SkylapseError, StorageErr
 from .exposures import Exposures
 from .frames.catalogue import Catalogue
 from .frames.reconcile import ReconcileReport
-from .frames.records import FrameRecord, UploadRecord
+from .frames.records import FrameRecord, StoredFile, UploadRecord
 from .frames.retention import CleanupReport
 from .frames.store import FrameStore
 from .intake import Intake
@@ -68,6 +68,8 @@ class CaptureOutcome:
     path: Path
     destinations: tuple[str, ...]
     """Ids of the destinations it is queued for."""
+    dng_path: Path | None = None
+    """Of its raw file; None if there is none, or it was lost."""
 
 
 class Station:
@@ -351,20 +353,26 @@ class Station:
                 record = await asyncio.shield(pending)
         except TimeoutError:
             raise (self._ledger.error or StorageError("storage_slow")) from None
-        return CaptureOutcome(record, self.config.folder / record.file.relative_path, self._outbox.destination_ids)
+        dng = None if record.dng is None else self._path(record.dng)
+        return CaptureOutcome(record, self._path(record.file), self._outbox.destination_ids, dng)
 
-    def _announce(self, record: FrameRecord, ticks: Sequence[Tick]) -> None:
+    def _path(self, file: StoredFile) -> Path:
+        return self.config.folder / file.relative_path
+
+    def _announce(self, record: FrameRecord, ticks: Sequence[Tick], dng_error: SkylapseError | None) -> None:
         self._last_frame = record
         self._composer.frame_taken(record, ticks)
         self._emit(
             EventKind.CAPTURED,
             {
-                "path": str(self.config.folder / record.file.relative_path),
+                "path": str(self._path(record.file)),
                 "sha256": record.file.sha256,
                 "instant": record.details.taken_at.isoformat(),
                 "size_bytes": record.file.size_bytes,
                 "duration_ms": record.details.duration_ms,
                 "schedules": list(record.details.schedules),
+                "dng_path": None if record.dng is None else str(self._path(record.dng)),
+                "dng_error": None if dng_error is None else dng_error.key,
             },
         )
         self._outbox.wake()

@@ -332,10 +332,10 @@ async def test_older_versions_are_lifted(tmp_path: Path, clock: FakeClock, monke
     path = tmp_path / FILE
     await filled(path, clock, 3)
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE films (film_id INTEGER PRIMARY KEY) STRICT;"))
-    monkeypatch.setattr(database, "VERSION", 2)
+    monkeypatch.setattr(database, "VERSION", schema.VERSION + 1)
     catalogue = catalogue_at(path, clock)
     await catalogue.open()
-    assert await catalogue._read(lambda connection: connection.execute("PRAGMA user_version").fetchone()[0]) == 2
+    assert await catalogue._read(lambda connection: connection.execute("PRAGMA user_version").fetchone()[0]) == schema.VERSION + 1
     assert await catalogue._read(lambda connection: connection.execute("SELECT count(*) FROM films").fetchone()[0]) == 0
     assert await catalogue.get_setting("capture") == "on"
     await catalogue.close()
@@ -345,7 +345,7 @@ async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, clock: Fak
     path = tmp_path / FILE
     await filled(path, clock, 3)
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE films (film_id) STRICT;"))  # no type: refused
-    monkeypatch.setattr(database, "VERSION", 2)
+    monkeypatch.setattr(database, "VERSION", schema.VERSION + 1)
     with pytest.raises(CatalogueError):
         await catalogue_at(path, clock).open()
     monkeypatch.undo()

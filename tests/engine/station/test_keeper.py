@@ -120,7 +120,7 @@ async def test_damaged_and_vanished_files_are_named_in_the_log(world: World, cap
     first.unlink()
     second.write_bytes(b"short")
     station = await world.started((), destinations=())
-    assert "1 frames are gone without a proven copy" in caplog.text
+    assert "1 frames or DNGs are gone without a proven copy" in caplog.text
     assert second.name in caplog.text
     assert Problem.FRAMES_MISSING in station.status.problems
     assert await station.forget_missing() == 1

@@ -6,36 +6,43 @@ import sqlite3
 from typing import Any, Final
 
 from ..errors import CatalogueError
+from .catalogue_dngs import insert_dng
 from .catalogue_queue import enqueue_frame
 from .catalogue_sessions import add_to_tally, count_frame
 from .database import Database
 from .instants import from_us, to_us
+from .naming import dng_beside
+from .proofs import DNG_LIVE
 from .records import FrameDetails, FrameRecord, StoredFile
 
 COLUMNS: Final = (
     "f.frame_id, f.relative_path, f.size_bytes, f.sha256, f.taken_at, f.duration_ms, c.camera, c.manufacturer, c.model, f.exposure_us, f.gain,"
-    " f.lux, f.colour_temperature_k, f.sun_elevation_deg, f.sun_azimuth_deg, f.latitude_deg, f.longitude_deg, f.altitude_m, f.schedules"
+    " f.lux, f.colour_temperature_k, f.sun_elevation_deg, f.sun_azimuth_deg, f.latitude_deg, f.longitude_deg, f.altitude_m, f.schedules,"
+    " g.size_bytes, g.sha256"
 )
-FROM: Final = "FROM frames f JOIN cameras c USING (camera_id)"
+_BESIDE: Final = f"JOIN cameras c USING (camera_id) LEFT JOIN dngs g ON g.frame_id = f.frame_id AND {DNG_LIVE}"
+FROM: Final = f"FROM frames f {_BESIDE}"
 LIVE: Final = "f.deleted_at IS NULL AND f.missing_at IS NULL"
 
 
 class FramesPart(Database):
-    """What was photographed. *Live* is a frame whose file should be in the folder: neither deleted nor missing."""
+    """What was photographed. *Live* is a frame whose file should be in the folder: neither deleted nor missing; so is a DNG."""
 
     async def add_frame(
         self,
         file: StoredFile,
         details: FrameDetails,
         *,
+        dng: StoredFile | None = None,
         session_ids: Sequence[int] = (),
         destinations: Sequence[str] = (),
         remote_prefix: str,
     ) -> FrameRecord:
         """Add a frame whose file is durable: its row, one captured slot per session, one pending upload per destination, the counters.
 
+        ``dng`` lies beside it and is as durable: it gets a row and pending uploads of its own, and counts for nothing but its bytes.
         One transaction, on the disk when this returns. Safe to repeat, if it is not known whether it went through: what is there of the same
-        file is counted once. Raises ``CatalogueError("frame_exists")`` if the path is catalogued with other content.
+        file is counted once. Raises ``CatalogueError("frame_exists")`` if the path of either is catalogued with other content.
         """
 
         def work(connection: sqlite3.Connection) -> FrameRecord:
@@ -47,7 +54,9 @@ class FramesPart(Database):
             add_to_tally(connection, details.taken_at, captured=captured)
             for destination_id in destinations:
                 enqueue_frame(connection, destination_id, remote_prefix, frame_id, file, details.taken_at, self._clock.now())
-            return FrameRecord(frame_id, file, details)
+            if dng is not None:
+                insert_dng(connection, frame_id, dng, details.taken_at, destinations, remote_prefix, self._clock.now())
+            return FrameRecord(frame_id, file, details, dng)
 
         return await self._write(work)
 
@@ -60,7 +69,7 @@ class FramesPart(Database):
         """Return the live frames added last, newest first; of one session if given."""
         if session_id is None:
             return await self._frames(f"{FROM} WHERE {LIVE} ORDER BY f.frame_id DESC LIMIT ?", (limit,))
-        source = f"FROM session_frames s JOIN frames f USING (frame_id) JOIN cameras c USING (camera_id) WHERE s.session_id = ? AND {LIVE}"
+        source = f"FROM session_frames s JOIN frames f USING (frame_id) {_BESIDE} WHERE s.session_id = ? AND {LIVE}"
         return await self._frames(f"{source} ORDER BY s.frame_id DESC LIMIT ?", (session_id, limit))
 
     async def frame_by_path(self, relative_path: str) -> FrameRecord | None:
@@ -73,7 +82,7 @@ class FramesPart(Database):
         return await self._frames(f"{FROM} WHERE f.frame_id > ? AND {LIVE} ORDER BY f.frame_id LIMIT ?", (after_frame_id, limit))
 
     async def storage_used(self) -> int:
-        """Return the bytes of all live frames."""
+        """Return the bytes of all live frames and DNGs."""
         return await self._read(lambda connection: int(connection.execute("SELECT stored_bytes FROM totals").fetchone()[0]))
 
     async def _frames(self, source: str, parameters: tuple[object, ...]) -> list[FrameRecord]:
@@ -121,7 +130,7 @@ def _insert(connection: sqlite3.Connection, file: StoredFile, details: FrameDeta
 def frame_of(row: tuple[Any, ...]) -> FrameRecord:
     """Return the frame of a row of ``COLUMNS``."""
     (frame_id, path, size, sha256, taken_at, duration, camera, manufacturer, model, exposure, gain, lux, kelvin) = row[:13]
-    elevation, azimuth, latitude, longitude, altitude, schedules = row[13:19]
+    elevation, azimuth, latitude, longitude, altitude, schedules, dng_size, dng_sha256 = row[13:21]
     details = FrameDetails(
         taken_at=from_us(taken_at),
         duration_ms=duration,
@@ -139,4 +148,5 @@ def frame_of(row: tuple[Any, ...]) -> FrameRecord:
         altitude_m=altitude,
         schedules=tuple(json.loads(schedules)),
     )
-    return FrameRecord(frame_id, StoredFile(path, size, sha256.hex()), details)
+    dng = None if dng_sha256 is None else StoredFile(dng_beside(path), dng_size, dng_sha256.hex())
+    return FrameRecord(frame_id, StoredFile(path, size, sha256.hex()), details, dng)

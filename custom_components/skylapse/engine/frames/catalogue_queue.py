@@ -14,6 +14,7 @@ from ..ports import Clock
 from ..upload.destination import Proof
 from .database import Database
 from .instants import EPOCH, day_number, from_us, maybe_instant, to_us
+from .naming import dng_beside
 from .records import QueueCounts, StoredFile, UploadRecord, UploadState
 from .schema import CODES, STATES
 
@@ -22,7 +23,7 @@ LONGEST_WAIT: Final = timedelta(minutes=90)
 
 _COLUMNS: Final = (
     "u.upload_id, d.destination_id, u.frame_id, u.local_path, f.relative_path, u.remote_path, u.size_bytes, u.sha256, u.state, u.attempts,"
-    " u.created_at, u.next_try_at, u.verified_at, u.method, u.error_key, u.error_placeholders"
+    " u.created_at, u.next_try_at, u.verified_at, u.method, u.error_key, u.error_placeholders, u.dng"
 )
 _FROM: Final = "FROM uploads u JOIN destinations d USING (destination_key) LEFT JOIN frames f USING (frame_id)"
 PENDING: Final = "state = 0, next_try_at = 0, attempts = 0, verified_at = NULL, method = NULL, error_key = NULL, error_placeholders = NULL"
@@ -145,8 +146,8 @@ class QueuePart(Database):
 
         def work(connection: sqlite3.Connection) -> None:
             waits = connection.execute(
-                f"UPDATE uploads SET {PENDING} WHERE upload_id = ? AND NOT EXISTS"
-                " (SELECT 1 FROM frames f WHERE f.frame_id = uploads.frame_id AND f.deleted_at IS NOT NULL)",
+                f"UPDATE uploads SET {PENDING} WHERE upload_id = ? AND NOT EXISTS (SELECT 1 FROM frames f LEFT JOIN dngs g USING (frame_id)"
+                " WHERE f.frame_id = uploads.frame_id AND iif(uploads.dng, g.deleted_at, f.deleted_at) IS NOT NULL)",
                 (upload_id,),
             ).rowcount
             if not waits:
@@ -224,20 +225,26 @@ class QueuePart(Database):
             await self._write(lambda connection: _keys(connection, sorted(ids)))
 
     async def backfill(self, destination_id: str, remote_prefix: str) -> int:
-        """Queue all live frames that this destination does not know yet; return how many."""
-        count, after, end = 0, 0, await self._read(lambda c: int(c.execute("SELECT ifnull(max(frame_id), 0) FROM frames").fetchone()[0]))
+        """Queue all live frames, and then all live DNGs, that this destination does not know yet; return how many files."""
+        count = await self._backfill("frames", destination_id, remote_prefix, dng=False)
+        return count + await self._backfill("dngs", destination_id, remote_prefix, dng=True)
+
+    async def _backfill(self, table: str, destination_id: str, remote_prefix: str, *, dng: bool) -> int:
+        last = f"SELECT ifnull(max(frame_id), 0) FROM {table}"
+        count, after, end = 0, 0, await self._read(lambda connection: int(connection.execute(last).fetchone()[0]))
         find = (
-            "SELECT frame_id, relative_path, size_bytes, sha256, taken_at FROM frames f WHERE frame_id > ? AND frame_id <= ? AND deleted_at IS NULL"
-            " AND missing_at IS NULL AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.frame_id = f.frame_id AND u.destination_key = ?)"
-            " ORDER BY frame_id LIMIT ?"
+            f"SELECT o.frame_id, f.relative_path, o.size_bytes, o.sha256, f.taken_at FROM {table} o JOIN frames f USING (frame_id)"
+            " WHERE o.deleted_at IS NULL AND o.missing_at IS NULL AND o.frame_id > ? AND o.frame_id <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.frame_id = o.frame_id"
+            f" AND u.destination_key = ? AND u.dng = {dng:d}) ORDER BY o.frame_id LIMIT ?"
         )
 
         def work(connection: sqlite3.Connection) -> list[int]:
             (key,) = _keys(connection, (destination_id,))
             rows = connection.execute(find, (after, after + _LOOKED_AT, key, _BATCH)).fetchall()
             for frame_id, path, size, sha256, taken_at in rows:
-                file = StoredFile(path, size, sha256.hex())
-                enqueue_frame(connection, destination_id, remote_prefix, frame_id, file, from_us(taken_at), self._clock.now())
+                file = StoredFile(dng_beside(path) if dng else path, size, sha256.hex())
+                enqueue_frame(connection, destination_id, remote_prefix, frame_id, file, from_us(taken_at), self._clock.now(), dng=dng)
             return [row[0] for row in rows]
 
         while after < end:
@@ -260,12 +267,14 @@ class QueuePart(Database):
 
     def _record(self, row: tuple[Any, ...]) -> UploadRecord:
         upload_id, destination_id, frame_id, local, relative, remote, size, sha256, code, attempts, created = row[:11]
-        next_try, verified, method, error_key, placeholders = row[11:]
+        next_try, verified, method, error_key, placeholders, dng = row[11:]
+        if relative is not None:
+            local = str(self.folder / (dng_beside(relative) if dng else relative))
         return UploadRecord(
             upload_id=upload_id,
             destination_id=destination_id,
             frame_id=frame_id,
-            local_path=str(self.folder / relative) if relative is not None else local,
+            local_path=local,
             remote_path=remote,
             size_bytes=size,
             sha256=sha256.hex(),
@@ -288,17 +297,20 @@ def enqueue_frame(
     file: StoredFile,
     taken_at: datetime,
     now: datetime,
+    *,
+    dng: bool = False,
 ) -> None:
-    """Queue a frame for a destination, within the caller's transaction.
+    """Queue a frame, or its DNG, for a destination, within the caller's transaction.
 
     A row that has this remote path already becomes the frame's: with its state if it is of the same content, else to be sent again.
     """
     (key,) = _keys(connection, (destination_id,))
     remote_path = f"{remote_prefix}/{file.relative_path}"
     connection.execute(
-        "INSERT INTO uploads (destination_key, frame_id, remote_path, size_bytes, sha256, day, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (destination_key, remote_path) DO UPDATE SET frame_id = excluded.frame_id, local_path = NULL, day = excluded.day",
-        (key, frame_id, remote_path, file.size_bytes, bytes.fromhex(file.sha256), day_number(taken_at), to_us(now)),
+        "INSERT INTO uploads (destination_key, frame_id, remote_path, size_bytes, sha256, day, created_at, dng) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (destination_key, remote_path)"
+        " DO UPDATE SET frame_id = excluded.frame_id, local_path = NULL, day = excluded.day, dng = excluded.dng",
+        (key, frame_id, remote_path, file.size_bytes, bytes.fromhex(file.sha256), day_number(taken_at), to_us(now), dng),
     )
     connection.execute(
         f"UPDATE uploads SET {PENDING}, size_bytes = ?, sha256 = ? WHERE destination_key = ? AND remote_path = ? AND sha256 <> ?",

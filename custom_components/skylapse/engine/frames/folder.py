@@ -7,7 +7,7 @@ from pathlib import Path
 import re
 from typing import Final
 
-from .naming import PARTIAL, parse_instant
+from .naming import DNG, PARTIAL, frame_beside, parse_instant
 
 _NUMBER: Final = (re.compile(r"\d{4}", re.ASCII), re.compile(r"\d{2}", re.ASCII), re.compile(r"\d{2}", re.ASCII))
 
@@ -17,9 +17,9 @@ class DayListing:
     """One day's folder."""
 
     sizes: dict[str, int] = field(default_factory=dict)
-    """Bytes of the camera's frames, by name."""
+    """Bytes of the camera's frames and their DNGs, by name."""
     partials: list[str] = field(default_factory=list)
-    """Names of the camera's frames that were never wholly written."""
+    """Names of those that were never wholly written."""
 
 
 def days(folder: Path) -> list[str]:
@@ -41,12 +41,17 @@ def list_day(folder: Path, day: str, slug: str) -> DayListing:
         for entry in entries:
             if not entry.is_file(follow_symlinks=False):
                 continue
-            if parse_instant(entry.name, slug) is not None:
+            if _is_ours(entry.name, slug):
                 with contextlib.suppress(FileNotFoundError):  # this one was deleted meanwhile; the others are still there
                     listing.sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
-            elif entry.name.endswith(PARTIAL) and parse_instant(entry.name.removesuffix(PARTIAL), slug) is not None:
+            elif entry.name.endswith(PARTIAL) and _is_ours(entry.name.removesuffix(PARTIAL), slug):
                 listing.partials.append(entry.name)
     return listing
+
+
+def _is_ours(name: str, slug: str) -> bool:
+    """Tell whether a file of that name is a frame of the camera, or the DNG of one."""
+    return parse_instant(frame_beside(name) if name.endswith(DNG) else name, slug) is not None
 
 
 def _folders(folder: Path) -> list[str]:

@@ -1,9 +1,13 @@
-"""The names of frames: where one lies is told by its camera and its instant alone."""
+"""The names of frames: where one lies is told by its camera and its instant alone, and where its DNG lies by its own name."""
 
 from datetime import UTC, datetime, timedelta
 import re
 from typing import Final
 
+FRAME: Final = ".jpg"
+"""Ends the name of a frame's file."""
+DNG: Final = ".dng"
+"""Ends the name of the raw file that a frame may have beside it, under the same stem."""
 PARTIAL: Final = ".part"
 """Ends the name of a file that is being written."""
 
@@ -17,7 +21,17 @@ def relative_path(slug: str, taken_at: datetime, collision: int = 0) -> str:
     """
     at = taken_at.astimezone(UTC) + timedelta(milliseconds=collision)
     day = f"{at.year:04}/{at.month:02}/{at.day:02}"
-    return f"{day}/{slug}_{day.replace('/', '')}T{at:%H%M%S}.{at.microsecond // 1000:03}Z.jpg"
+    return f"{day}/{slug}_{day.replace('/', '')}T{at:%H%M%S}.{at.microsecond // 1000:03}Z{FRAME}"
+
+
+def dng_beside(frame: str) -> str:
+    """Return the path, or name, of the DNG that belongs to a frame's."""
+    return frame.removesuffix(FRAME) + DNG
+
+
+def frame_beside(dng: str) -> str:
+    """Return the path, or name, of the frame that a DNG's belongs to."""
+    return dng.removesuffix(DNG) + FRAME
 
 
 def parse_instant(name: str, slug: str | None = None) -> datetime | None:

@@ -32,10 +32,10 @@ class FrameDetails:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A frame's file, durable on disk."""
+    """A frame's file, or the DNG beside it, durable on disk."""
 
     relative_path: str
-    """POSIX path below the camera's folder: ``YYYY/MM/DD/<camera>_<instant>.jpg``."""
+    """POSIX path below the camera's folder: ``YYYY/MM/DD/<camera>_<instant>.jpg``, or ``.dng``."""
     size_bytes: int
     sha256: str
     """64 lower-case hex digits, of the bytes as stored."""
@@ -48,6 +48,8 @@ class FrameRecord:
     frame_id: int
     file: StoredFile
     details: FrameDetails
+    dng: StoredFile | None = None
+    """Its raw file; None if it has none in the folder."""
 
 
 class UploadState(StrEnum):

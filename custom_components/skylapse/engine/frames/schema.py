@@ -172,7 +172,32 @@ CREATE TRIGGER uploads_removed AFTER DELETE ON uploads BEGIN
 END;
 """
 
-MIGRATIONS: Final = (_FIRST,)
+_DNGS: Final = """
+CREATE TABLE dngs (
+    frame_id INTEGER PRIMARY KEY REFERENCES frames,
+    size_bytes INTEGER NOT NULL,
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    deleted_at INTEGER,
+    missing_at INTEGER
+) STRICT;
+CREATE INDEX dngs_missing ON dngs (missing_at) WHERE missing_at IS NOT NULL;
+CREATE TRIGGER dngs_added AFTER INSERT ON dngs BEGIN
+    UPDATE totals SET stored_bytes = stored_bytes + NEW.size_bytes;
+END;
+CREATE TRIGGER dngs_changed AFTER UPDATE OF deleted_at, missing_at ON dngs BEGIN
+    UPDATE totals SET
+        missing = missing + (NEW.missing_at IS NOT NULL) - (OLD.missing_at IS NOT NULL),
+        stored_bytes = stored_bytes
+            + iif(NEW.deleted_at IS NULL AND NEW.missing_at IS NULL, NEW.size_bytes, 0)
+            - iif(OLD.deleted_at IS NULL AND OLD.missing_at IS NULL, OLD.size_bytes, 0);
+END;
+
+ALTER TABLE uploads ADD COLUMN dng INTEGER NOT NULL DEFAULT 0;
+"""
+"""A frame's DNG has a row of its own, because it may go missing, and come back, without its frame; its path follows from the frame's.
+``uploads.dng`` tells which of the two files a frame's upload is of."""
+
+MIGRATIONS: Final = (_FIRST, _DNGS)
 """``MIGRATIONS[n]`` makes version n + 1 of a file of version n. A released one is never changed, only followed by another."""
 
 VERSION: Final = len(MIGRATIONS)

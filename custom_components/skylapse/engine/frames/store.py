@@ -3,6 +3,7 @@
 import _thread
 from collections.abc import Callable, Iterable
 import contextlib
+from dataclasses import dataclass
 import errno
 import hashlib
 import os
@@ -12,11 +13,12 @@ from typing import Final
 
 import aiofiles
 
-from ..errors import StorageError
+from ..errors import BadPicture, SkylapseError, StorageError
+from .dng import check_dng, hash_dng
 from .durable import make_folder, sync_folder
 from .exif import splice_head
 from .folder import DayListing, days, list_day
-from .naming import PARTIAL, relative_path
+from .naming import PARTIAL, dng_beside, frame_beside, relative_path
 from .records import FrameDetails, StoredFile
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -24,6 +26,16 @@ _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _STRIDE: Final = 512 * 1024
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 """How file systems without hard links (FAT, some network shares) refuse one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPair:
+    """A frame with what became of its DNG, if it had one."""
+
+    file: StoredFile
+    dng: StoredFile | None
+    dng_error: SkylapseError | None
+    """Why the DNG was lost, although the frame was kept."""
 
 
 def free_space(folder: Path) -> int:
@@ -74,6 +86,57 @@ class FrameStore:
             sha256 = hashing.wait()
         return StoredFile(path, len(head) + len(rest), sha256)
 
+    def write_pair(self, jpeg: bytes, dng: bytes, details: FrameDetails) -> StoredPair:
+        """Write one frame as ``write`` does, and its DNG, unchanged and as durable, beside it under the same stem.
+
+        The DNG has its name before the frame has, so there is never a frame without it. One that cannot be written costs nothing but itself:
+        ``dng_error`` tells. Raises what ``write`` does and then leaves nothing of either behind.
+        """
+        try:
+            check_dng(dng)
+        except BadPicture as refused:
+            return StoredPair(self.write(jpeg, details), None, refused)
+        head, rest = splice_head(jpeg, details)
+        hashing, dng_hashing = _Hashing(head, rest), _Hashing(b"", memoryview(dng))
+        try:
+            with self._lock:
+                path, error = self._write_pair(head, rest, dng, details)
+        finally:
+            sha256, dng_sha256 = hashing.wait(), dng_hashing.wait()
+        file = StoredFile(path, len(head) + len(rest), sha256)
+        return StoredPair(file, None if error else StoredFile(dng_beside(path), len(dng), dng_sha256), error)
+
+    def _write_pair(self, head: bytes, rest: memoryview, dng: bytes, details: FrameDetails) -> tuple[str, StorageError | None]:
+        name = relative_path(self.slug, details.taken_at)
+        lost = None
+        try:
+            self._check_folder()
+            name = self._free_name(details)
+            partial, partial_dng = self.folder / f"{name}{PARTIAL}", self.folder / f"{dng_beside(name)}{PARTIAL}"
+            make_folder(partial.parent)
+            try:
+                _write_durably(partial, head, rest)  # first, so that a DNG can only take what room the frame leaves
+                try:
+                    _publish_pair(partial, partial_dng, dng)
+                except OSError as error:
+                    lost = self._translated(error, dng_beside(name))
+                    name = self._publish(partial, details)
+            finally:
+                for temp in (partial, partial_dng):
+                    with contextlib.suppress(FileNotFoundError):
+                        temp.unlink()
+            sync_folder(partial.parent)
+        except OSError as error:
+            raise self._translated(error, name) from error
+        return name, lost
+
+    def _free_name(self, details: FrameDetails) -> str:
+        """Return the first name that neither a frame nor a DNG has taken."""
+        collision = 0
+        while _is_taken(self.folder / (name := relative_path(self.slug, details.taken_at, collision))):
+            collision += 1
+        return name
+
     def _write(self, head: bytes, rest: memoryview, details: FrameDetails) -> str:
         name = relative_path(self.slug, details.taken_at)
         partial = self.folder / f"{name}{PARTIAL}"
@@ -99,21 +162,11 @@ class FrameStore:
             final = self.folder / name
             if collision:
                 make_folder(final.parent)
-            try:
-                os.link(partial, final)
-            except FileExistsError:
-                collision += 1
-                continue
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                if final.exists():
-                    collision += 1
-                    continue
-                partial.rename(final)  # nobody else writes here, and this store writes one at a time
-            if final.parent != partial.parent:
-                sync_folder(final.parent)
-            return name
+            if not _is_there(final.with_name(dng_beside(final.name))) and _place(partial, final):
+                if final.parent != partial.parent:
+                    sync_folder(final.parent)
+                return name
+            collision += 1
 
     async def read(self, path: str) -> bytes | None:
         """Return a frame's bytes; None if its file is gone. Raises ``StorageError``."""
@@ -126,7 +179,7 @@ class FrameStore:
             raise self._translated(error, path) from error
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Delete frames' files, durably, and the folders that are empty then; files that are gone are fine. Raises ``StorageError``."""
+        """Delete files, durably and in this order, and the folders that are empty then; files that are gone are fine. Raises ``StorageError``."""
         by_day: dict[PurePosixPath, list[str]] = {}
         for path in paths:
             by_day.setdefault(PurePosixPath(path).parent, []).append(path)
@@ -145,13 +198,18 @@ class FrameStore:
             raise self._translated(error, str(day)) from error
         self._remove_empty(day)
 
-    def remove_partials(self, day: str, names: Iterable[str]) -> int:
-        """Remove what half-written frames a crash left in a day's folder; return how many. Raises ``StorageError``."""
+    def remove_partials(self, day: str, names: Iterable[str], left_dngs: Iterable[str] = ()) -> int:
+        """Remove what half-written frames a crash left in a day's folder; return how many files. Raises ``StorageError``.
+
+        ``left_dngs`` are DNGs that had their names when their frames had not: removed, too, unless the frame has its name by now.
+        """
+        folder = self.folder / day
         removed = 0
         with self._lock:  # so whatever is found half-written is not being written
-            for name in names:
+            # The DNGs first: the frame's half-written file is what tells that the DNG beside it was left by a crash
+            for name in [*(dng for dng in left_dngs if not _is_there(folder / frame_beside(dng))), *names]:
                 try:
-                    (self.folder / day / name).unlink()
+                    (folder / name).unlink()
                     removed += 1
                 except FileNotFoundError:  # it was being written when it was listed
                     continue
@@ -159,6 +217,16 @@ class FrameStore:
                     raise self._translated(error, name) from error
             self._remove_empty(PurePosixPath(day))
         return removed
+
+    def examine_dng(self, path: str) -> StoredFile | None:
+        """Return what is to be known of a DNG in the folder; None if it is gone. Raises ``BadPicture`` or ``StorageError``."""
+        try:
+            size, sha256 = hash_dng(self.folder / path)
+        except FileNotFoundError, NotADirectoryError:
+            return None
+        except OSError as error:
+            raise self._translated(error, path) from error
+        return StoredFile(path, size, sha256)
 
     def _remove_empty(self, day: PurePosixPath) -> None:
         """Remove the day's folder, its month's and its year's, as far as they are empty."""
@@ -243,3 +311,48 @@ def _write_durably(path: Path, head: bytes, rest: memoryview) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _publish_pair(partial: Path, partial_dng: Path, dng: bytes) -> None:
+    """Write the DNG of a frame that is written already, and give both their names, durably the DNG's first.
+
+    Raises ``OSError``; then neither has its name, and the DNG's room is free again.
+    """
+    final, final_dng = partial.with_suffix(""), partial_dng.with_suffix("")
+    placed = False
+    try:
+        _write_durably(partial_dng, b"", memoryview(dng))
+        placed = _place(partial_dng, final_dng)
+        if placed:
+            sync_folder(final.parent)
+        if not placed or not _place(partial, final):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))  # since we looked: somebody's hand
+    except OSError:
+        for path in (final_dng, partial_dng) if placed else (partial_dng,):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
+
+
+def _place(partial: Path, final: Path) -> bool:
+    """Give a file its final name; False if that is taken. Raises ``OSError``."""
+    try:
+        os.link(partial, final)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if final.exists():
+            return False
+        partial.rename(final)  # nobody else writes here, and this store writes one at a time
+    return True
+
+
+def _is_taken(frame: Path) -> bool:
+    """Tell whether a frame or a DNG has that name."""
+    return _is_there(frame) or _is_there(frame.with_name(dng_beside(frame.name)))
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists(follow_symlinks=False)

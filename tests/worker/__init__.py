@@ -1,0 +1,1 @@
+"""The worker by itself, spoken to over its pipes."""

@@ -68,7 +68,7 @@ async def test_an_entity_is_fetched_by_what_was_given() -> None:
     assert caught.value.placeholders == {"found": b"came".hex(" ").upper()}
 
 
-@pytest.mark.parametrize("data", [{}, {"source": None}, {"source": "picamera2"}])
+@pytest.mark.parametrize("data", [{}, {"source": None}, {"source": "raspistill"}])
 def test_an_unknown_kind_is_refused(data: dict[str, object]) -> None:
     with pytest.raises(SourceError) as caught:
         build(data)

@@ -3,18 +3,31 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ..errors import SourceError
+from ..camera_host.local import LocalTransport
+from ..camera_host.process import Transport
+from ..camera_host.supervisor import Supervisor
+from ..errors import SourceError, WorkerError
 from ..ports import Clock, FetchImage, Site
 from .base import FrameSource
+from .camera_probe import BACKENDS, CameraProbe
+from .camera_settings import CameraSettings
 from .entity import EntitySource
 from .simulated import SimulatedSource
+from .worker_camera import WorkerSource
 
 WIDTH_RANGE: Final = (64, 7680)
 HEIGHT_RANGE: Final = (48, 4320)
 QUALITY_RANGE: Final = (1, 100)
 DELAY_RANGE_MS: Final = (0, 600_000)
 PERCENT_RANGE: Final = (0, 100)
+PORT_RANGE: Final = (1, 65535)
+INDEX_RANGE: Final = (0, 63)
+LONGEST_TEXT: Final = 255
+LONGEST_KEY: Final = 100_000
 SEED_RANGE: Final = (-(2**63), 2**63 - 1)
+
+HIDDEN: Final = "…"
+"""Stands in messages where a secret would."""
 
 _ENTITY_ID_PARTS: Final = 2
 
@@ -50,7 +63,82 @@ def build_source(
         if not isinstance(entity_id, str) or len([part for part in entity_id.split(".") if part]) != _ENTITY_ID_PARTS:
             raise SourceError("source_option_invalid", field="entity_id", value=entity_id)
         return EntitySource(entity_id, fetch_image, clock)
+    if kind in BACKENDS:
+        return _worker_source(data, options, clock)
     raise SourceError("source_unknown", source=kind)
+
+
+def _worker_source(data: Mapping[str, Any], options: Mapping[str, Any], clock: Clock) -> WorkerSource:
+    """Return a camera behind a worker. Nothing is reached for before it is started."""
+    probe = stored_probe(data)
+    transport, python = build_transport(data), _text(data, "python")
+    return WorkerSource(
+        CameraSettings.from_options(options, probe),
+        lambda configure, on_change: Supervisor(transport, python, configure, clock=clock, on_change=on_change),
+        clock,
+    )
+
+
+def stored_probe(data: Mapping[str, Any]) -> CameraProbe:
+    """Return what is known of a config entry's camera. Raises ``SourceError`` (``source_option_invalid``)."""
+    probe = data.get("probe")
+    try:
+        return CameraProbe.from_dict(
+            {
+                **(probe if isinstance(probe, Mapping) else {}),
+                "backend": data.get("source"),
+                "id": _text(data, "camera_id"),
+                "index": _whole(data, "camera_index", 0, INDEX_RANGE),
+                "model": _text(data, "model"),
+            }
+        )
+    except WorkerError as err:
+        raise SourceError("source_option_invalid", field="probe", value=err.placeholders["field"]) from None
+
+
+def build_transport(data: Mapping[str, Any]) -> Transport:
+    """Return the way to the machine of a config entry's camera; it is not gone yet.
+
+    Raises ``SourceError`` (``source_option_invalid``); a secret is never told.
+    """
+    transport = data.get("transport")
+    if transport == "local":
+        return LocalTransport()
+    if transport != "ssh":
+        raise SourceError("source_option_invalid", field="transport", value=transport)
+    from ..camera_host.over_ssh import SshTransport
+    from ..remote.ssh import SshTarget
+
+    password, private_key = _secret(data, "password", LONGEST_TEXT), _secret(data, "private_key", LONGEST_KEY)
+    if password is None and private_key is None:
+        raise SourceError("source_option_invalid", field="private_key", value=HIDDEN)
+    return SshTransport(
+        SshTarget(
+            host=_text(data, "host"),
+            port=_whole(data, "port", 22, PORT_RANGE),
+            username=_text(data, "username"),
+            host_key=_text(data, "host_key", LONGEST_KEY),
+            password=password,
+            private_key=private_key,
+            passphrase=_secret(data, "passphrase", LONGEST_TEXT),
+        )
+    )
+
+
+def _text(values: Mapping[str, Any], field: str, longest: int = LONGEST_TEXT) -> str:
+    """Return a text of one line that says something."""
+    value = values.get(field)
+    if not isinstance(value, str) or not value.strip() or len(value) > longest or not value.isprintable():
+        raise SourceError("source_option_invalid", field=field, value=str(value)[:LONGEST_TEXT])
+    return value
+
+
+def _secret(values: Mapping[str, Any], field: str, longest: int) -> str | None:
+    """Return a secret; None if it is not there or empty."""
+    value = values.get(field)
+    if value is not None and (not isinstance(value, str) or len(value) > longest):
+        raise SourceError("source_option_invalid", field=field, value=HIDDEN)
+    return value or None
 
 
 def _number(values: Mapping[str, Any], field: str, default: float, allowed: tuple[int, int]) -> float:

@@ -87,6 +87,8 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "dng": False,
 }
 
+_OF_THE_MODE: Final = frozenset({"AnalogueGain", "ExposureTime", "FrameDurationLimits", "ScalerCrop"})
+
 LONG_EXPOSURE_US: Final = 1_000_000
 """From here on the worker starts the sensor for each exposure, and stops it again."""
 
@@ -272,7 +274,8 @@ class CameraSettings:
             "hflip": across != half_turn,
             "vflip": down != half_turn,
             "orientation": ORIENTATION[self.rotation],
-            "controls": self.controls(),
+            # what depends on the sensor's mode, which is only chosen now, comes with each frame
+            "controls": {name: value for name, value in self.controls().items() if name not in _OF_THE_MODE},
             "tuning": self.tuning_file or None,
             "sensor_hdr": self.hdr == SENSOR,
             "raw": self.dng,

@@ -35,6 +35,15 @@ class SensorRest:
         """Note that somebody looks through the camera now."""
         self._looked_until = self._clock.monotonic() + LOOKED_AT_S
 
+    @property
+    def looked_at(self) -> bool:
+        """Return whether somebody looked through the camera not long ago."""
+        return self._looked_s() > 0
+
+    def _looked_s(self) -> float:
+        """Return for how many seconds the sensor stays awake for whoever looked."""
+        return 0.0 if self._looked_until is None else self._looked_until - self._clock.monotonic()
+
     def due_in(self) -> float | None:
         """Return the seconds until the next capture; None if there is none, or it should have come a minute ago."""
         if self._due_at is None:
@@ -50,8 +59,7 @@ class SensorRest:
         """
         due_in = self.due_in()
         if streaming:
-            looked_s = 0.0 if self._looked_until is None else self._looked_until - self._clock.monotonic()
-            if looked_s > 0:
+            if (looked_s := self._looked_s()) > 0:
                 return None, looked_s
             if due_in is None or due_in > REST_AFTER_S:
                 return "rest", None

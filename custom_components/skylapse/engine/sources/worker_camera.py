@@ -13,7 +13,7 @@ import logging
 from typing import Any, Final, override
 
 from ..camera_host.replies import Reply
-from ..errors import Busy, SkylapseError, SourceError, WorkerError
+from ..errors import Busy, SourceError, WorkerError
 from ..ports import Clock
 from .base import CaptureRequest, Shot, SourceCapabilities, SourceIdentity, check_range
 from .camera_settings import AUTO_ONCE, LONG_EXPOSURE_US, CameraSettings
@@ -37,6 +37,8 @@ from .worker_link import MakeLink
 _LOGGER = logging.getLogger(__name__)
 
 METRICS_EVERY_S: Final = 30.0
+RECYCLE_ROOM_S: Final = 30.0
+"""A worker that has grown old is replaced only if the next capture is farther away than this: a slow card takes many seconds."""
 PREVIEW_ROOM_S: Final = 1.0
 """A capture that is due sooner than this has the camera for itself."""
 
@@ -64,8 +66,8 @@ class WorkerSource(LiveCamera):
         self._clock = clock
         self._link = make_link(self._configure_args, self._link_changed)
         self._size = settings.size
-        self._generation = 0
-        self._started = False
+        self._configured: Mapping[str, Any] = {}
+        self._open = False
         self._listeners: list[Callable[[], None]] = []
         self._reading = CameraReading()
         self._streaming = False
@@ -129,8 +131,8 @@ class WorkerSource(LiveCamera):
         link = self._link
         return {
             "probe": self._wanted.probe.to_dict(),
-            "hello": dict(link.hello) if link.hello else None,
-            "configured": dict(link.configured) if link.configured else None,
+            "hello": dict(link.hello),
+            "configured": dict(link.configured),
             "asked": self._configure_args(),
             "connected": link.connected,
             "streaming": self._streaming,
@@ -144,42 +146,32 @@ class WorkerSource(LiveCamera):
 
     @override
     async def start(self) -> None:
-        """Start and configure the worker. Raises ``SourceError``; then nothing is left running."""
-        if self._started:
-            return
-        try:
-            await self._link.start()
-        except BaseException:
-            await self._close_link()
-            raise
-        self._started = True
+        """Have the worker started and configured. Raises ``SourceError`` why it is not; it is tried for again and again until ``close``."""
+        if not self._open:
+            self._open = True
+            self._focus_first = self._wanted.focus_mode == AUTO_ONCE
+            self._tasks = [
+                asyncio.create_task(self._tend(), name="skylapse camera rest"),
+                asyncio.create_task(self._watch_host(), name="skylapse camera host"),
+            ]
+        await self._link.start()
         self._link_changed()
-        self._focus_first = self._wanted.focus_mode == AUTO_ONCE
-        self._tasks = [
-            asyncio.create_task(self._tend(), name="skylapse camera rest"),
-            asyncio.create_task(self._watch_host(), name="skylapse camera host"),
-        ]
 
     @override
     async def close(self) -> None:
         """End the worker and every task. Never raises."""
-        self._started = False
+        self._open = False
         tasks = [*self._tasks, *([self._look] if self._look else [])]
         self._tasks, self._look = [], None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._close_link()
-        self._streaming = False
-        self._tell()
-
-    async def _close_link(self) -> None:
         try:
             await self._link.close()
-        except SkylapseError as err:  # such as a process that cannot be killed: whoever starts next is told, too
-            _LOGGER.warning("The camera's worker could not be ended: %s", err)
-        except Exception:  # a bug in the link must not keep frames from the disk
+        except Exception:  # by its contract it never raises; if it does, that must not keep frames from the disk
             _LOGGER.exception("The camera's worker could not be ended")
+        self._streaming = False
+        self._tell()
 
     def _configure_args(self) -> Mapping[str, Any]:
         return self._wanted.configure_args()
@@ -187,8 +179,8 @@ class WorkerSource(LiveCamera):
     def _link_changed(self) -> None:
         """Take over what a new worker found."""
         configured = self._link.configured
-        if configured is not None and self._link.generation != self._generation:
-            self._generation = self._link.generation
+        if configured is not self._configured:
+            self._configured = configured
             self._settings = self._wanted.with_limits(configured.get("limits"))
             self._size = size_of(configured.get("size")) or self._wanted.size
             self._streaming = False
@@ -413,7 +405,8 @@ class WorkerSource(LiveCamera):
                 continue
             self._streaming = step == "wake"
             try:
-                reply = await self._request(step, {}, _STEP_DEADLINE_S)
+                args = {"controls": self._settings.controls(lens_position=self._lens)} if step == "wake" else {}
+                reply = await self._request(step, args, _STEP_DEADLINE_S)
             except SourceError as err:  # the capture will tell, if it is still so
                 self._streaming = False
                 _LOGGER.debug("The camera did not %s: %s", step, err)
@@ -443,12 +436,15 @@ class WorkerSource(LiveCamera):
             else:
                 self._reading = replace(self._reading, host=host_reading(reply.result))
             self._tell()
+            due_in = self._rest.due_in()
+            if not self._busy and not self._rest.looked_at and (due_in is None or due_in > RECYCLE_ROOM_S):
+                await self._link.recycle()
             await self._clock.sleep(METRICS_EVERY_S)
 
     # -- the worker ------------------------------------------------------------------------------------------------
 
     def _check_started(self) -> None:
-        if not self._started:
+        if not self._open:
             raise SourceError("source_not_started")
 
     async def _request(self, op: str, args: Mapping[str, Any], deadline_s: float) -> Reply:

@@ -19,16 +19,12 @@ class Link(Protocol):
         """Return how often the worker had to be replaced."""
 
     @property
-    def generation(self) -> int:
-        """Return how many workers were configured."""
+    def configured(self) -> Mapping[str, Any]:
+        """Return what the newest worker answered to ``configure``: another object for each worker, empty before the first."""
 
     @property
-    def configured(self) -> Mapping[str, Any] | None:
-        """Return what the running worker answered to ``configure``."""
-
-    @property
-    def hello(self) -> Mapping[str, Any] | None:
-        """Return the running worker's first words."""
+    def hello(self) -> Mapping[str, Any]:
+        """Return the newest worker's first words."""
 
     @property
     def error(self) -> SkylapseError | None:
@@ -43,13 +39,16 @@ class Link(Protocol):
         """Return the last lines of the worker's error output."""
 
     async def start(self) -> None:
-        """Start and configure a worker. Raises ``SourceError``."""
+        """Have a worker started and configured. Raises why there is none, and goes on trying until ``close``."""
 
     async def request(self, op: str, args: Mapping[str, Any] | None = None, *, deadline_s: float) -> Reply:
         """Ask the worker for something. Raises ``SourceError``."""
 
+    async def recycle(self) -> bool:
+        """Replace the worker if it is old or large. Return whether it is."""
+
     async def close(self) -> None:
-        """End the worker."""
+        """End the worker, and let the way to it go."""
 
 
 type MakeLink = Callable[[Callable[[], Mapping[str, Any]], Callable[[], None]], Link]

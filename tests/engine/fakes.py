@@ -79,6 +79,11 @@ def jpeg(number: int = 0, size: tuple[int, int] = (64, 48)) -> bytes:
     return out.getvalue()
 
 
+def dng(number: int = 0, size: int = 5000) -> bytes:
+    """Return so many bytes that begin as a DNG does and differ with ``number``."""
+    return b"II\x2a\x00\x08\x00\x00\x00\x00\x00" + f"raw {number} ".encode() + bytes(number * 7 + i & 0xFF for i in range(size))
+
+
 class FakeSource:
     """A camera that does what the test says: ``script`` gives the next outcomes, then it works."""
 
@@ -88,6 +93,8 @@ class FakeSource:
         self.script: list[SkylapseError | Exception | float] = []
         """An error is raised; a number of seconds (of the fake clock) is how long the exposure takes."""
         self.exposure_s = 0.0
+        self.dngs = False
+        """Whether a DNG comes with each picture."""
         self.requests: list[CaptureRequest] = []
         self.starts = 0
         self.closes = 0
@@ -114,7 +121,9 @@ class FakeSource:
         taken_at = self._clock.now()
         if outcome:
             await self._clock.sleep(outcome)
-        return Shot(jpeg(next(self._numbers)), taken_at, exposure_us=request.exposure_us or 1000, gain=request.gain or 1.0, lux=100.0)
+        number = next(self._numbers)
+        raw = dng(number) if self.dngs else None
+        return Shot(jpeg(number), taken_at, exposure_us=request.exposure_us or 1000, gain=request.gain or 1.0, lux=100.0, dng=raw)
 
     async def close(self) -> None:
         self.closes += 1

@@ -59,7 +59,7 @@ class WorkerClient:
         self.code: int | None = None
         """Its exit code, once it ended; None also if only the connection's end is known."""
         self.spoilt = False
-        """It said of an error that it cannot go on: the next request is for another worker."""
+        """It said of an error, maybe of one that nobody waits for any more, that it cannot go on: the next request is for another worker."""
         self._draining = asyncio.create_task(self._said.drain(process.read_error))
         self._tasks = [self._draining, *(asyncio.create_task(work) for work in (self._listen(), self._speak(), self._watch()))]
 
@@ -77,7 +77,8 @@ class WorkerClient:
     ) -> Self:
         """Start a worker and wait for its first word.
 
-        ``predecessors`` are the ids, on the camera host, of workers that may still hang on there; ``on_end`` is called when it ends by itself.
+        ``predecessors`` are the ids, on the camera host, of workers that may still hang on there; ``on_end`` is called when it ends
+        by itself or becomes ``spoilt``.
         Raises ``SourceError``: what ``spawn`` raises, ``interpreter_missing``, ``worker_start_slow`` or a ``WorkerGone``.
         """
         patience = patience or Patience()
@@ -157,8 +158,8 @@ class WorkerClient:
         self._check()
         number = next(self._ids)
         # the worker gives up a little before we do, so that its own, better informed error arrives in time
-        mine = deadline_s - min(1.0, deadline_s / 10)
-        message = encode_frame({"id": number, "op": op, "deadline_s": round(mine, 3), "args": args or {}})
+        its_s = deadline_s - min(1.5, deadline_s / 4)
+        message = encode_frame({"id": number, "op": op, "deadline_s": round(its_s, 3), "args": args or {}})
         answer = self._pending[number] = asyncio.get_running_loop().create_future()
         try:
             self._outbox.put_nowait(message)
@@ -168,9 +169,7 @@ class WorkerClient:
         if frame.header.get("ok") is True:
             result = frame.header.get("result")
             return Reply(result if isinstance(result, dict) else {}, frame.blob)
-        error, fatal = told(frame.header.get("error"))
-        self.spoilt = self.spoilt or fatal
-        raise error
+        raise told(frame.header.get("error"))[0]
 
     async def _greeted(self, digest: str) -> Mapping[str, Any]:
         """Wait for the first word and see that it is ours. Raises ``WorkerGone``."""
@@ -215,6 +214,9 @@ class WorkerClient:
         number = frame.header.get("id")
         if not isinstance(number, int):
             raise FrameError("a reply without a number")
+        if frame.header.get("ok") is not True and told(frame.header.get("error"))[1]:
+            self.spoilt = True
+            self._on_end()
         answer = self._pending.get(number)
         if answer is not None and not answer.done():  # else: nobody waits for it any more
             answer.set_result(frame)

@@ -52,9 +52,20 @@ class Transport(Protocol):
 
 
 def process_state(pid: int) -> str | None:
-    """Return the kernel's letter for a process of this machine (``R``, ``S``, ``D`` unkillable, ``Z``, ...); None if there is none."""
+    """Return the kernel's letter for a process of this machine (``R``, ``S``, ``D`` unkillable, ``Z`` ended, ...); None if there is none.
+
+    A process whose first thread has ended counts as ``D`` while another one is stuck in the kernel: it still holds what is open.
+    """
+    process = Path(f"/proc/{pid}")
+    states = [state for path in (process / "stat", *process.glob("task/*/stat")) if (state := _letter(path)) is not None]
+    if not states:
+        return None
+    return "D" if states[0] in "ZX" and "D" in states else states[0]
+
+
+def _letter(stat: Path) -> str | None:
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        fields = stat.read_bytes().rpartition(b")")[2].split()  # the name before it may hold anything, brackets too
     except OSError:
         return None
-    return stat.rpartition(b")")[2].split()[0].decode("ascii")  # the name before it may hold anything, brackets too
+    return fields[0].decode("ascii") if fields else None

@@ -47,12 +47,10 @@ def plain(value: object, longest: int = _LONGEST) -> str:
 
 
 def told(error: object) -> tuple[SourceError, bool]:
-    """Return the error to raise for what a worker told, and whether that worker must be replaced."""
+    """Return the error to raise for what a worker told, and whether that worker cannot go on; so it is if it makes no sense."""
     said: Mapping[str, Any] = error if isinstance(error, dict) else {}
     key, given = said.get("key"), said.get("placeholders")
     if not isinstance(key, str) or key not in KNOWN:
         return WorkerError("camera_failed", error=plain(error)), True
     filled = {name: plain(given.get(name, "?")) if isinstance(given, dict) else "?" for name in KNOWN[key]}
-    if key == "camera_timeout":
-        return CaptureTimeout(key, **filled), said.get("fatal") is True
-    return WorkerError(key, **filled), said.get("fatal") is True
+    return (CaptureTimeout if key == "camera_timeout" else WorkerError)(key, **filled), said.get("fatal") is True

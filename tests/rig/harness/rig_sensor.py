@@ -186,5 +186,5 @@ def _read_lux() -> float:
     """Return how bright the scene is: the file ``lux`` of the rig says so."""
     try:
         return max(float((folder() / "lux").read_text()), 1e-4)
-    except OSError, ValueError:
+    except (OSError, ValueError):
         return _DEFAULT_LUX

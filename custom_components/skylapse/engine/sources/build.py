@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ..camera_host.local import LocalTransport
+from ..camera_host.over_ssh import SshTransport
 from ..camera_host.process import Transport
 from ..camera_host.supervisor import Supervisor
 from ..errors import SourceError, WorkerError
 from ..ports import Clock, FetchImage, Site
+from ..remote.ssh import SshTarget
 from .base import FrameSource
 from .camera_probe import BACKENDS, CameraProbe
 from .camera_settings import CameraSettings
@@ -106,9 +108,6 @@ def build_transport(data: Mapping[str, Any]) -> Transport:
         return LocalTransport()
     if transport != "ssh":
         raise SourceError("source_option_invalid", field="transport", value=transport)
-    from ..camera_host.over_ssh import SshTransport
-    from ..remote.ssh import SshTarget
-
     password, private_key = _secret(data, "password", LONGEST_TEXT), _secret(data, "private_key", LONGEST_KEY)
     if password is None and private_key is None:
         raise SourceError("source_option_invalid", field="private_key", value=HIDDEN)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.rig import machine, sshd as ssh_server
+from tests.rig.link import Link
 from tests.rig.machine import Rig
 from tests.rig.sshd import Sshd
 
@@ -63,3 +64,13 @@ def sshd(tmp_path: Path, socket_enabled: None) -> Iterator[Sshd]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture
+def slow_link(sshd: Sshd) -> Iterator[Link]:
+    """A network in front of ``sshd`` that can be slow, far, frozen or cut; connect to its host and port instead."""
+    link = Link(sshd.port)
+    try:
+        yield link
+    finally:
+        link.close()

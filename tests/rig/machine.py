@@ -6,7 +6,10 @@ import json
 import os
 from pathlib import Path
 import subprocess
+import sys
 from typing import Any
+
+from tests.rig import evil_relay
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATIONS = ("forky", "trixie")
@@ -41,10 +44,17 @@ class Rig:
         self.change(**settings)
         self.heap(heap)
         self.control(frame_us)
-        wrapper = folder / "python3"
-        wrapper.write_text(f'#!/bin/sh\nexport RIG_DIR="{folder}"\nexec "{program}" "$@"\n')
-        wrapper.chmod(0o755)
-        self.python = str(wrapper)
+        self.be_a_pi()
+        self.python = _script(folder / "python3", f'export RIG_DIR="{folder}"\nexec "{program}" "$@"')
+        self._evil = _script(
+            folder / "evil-python3", f'exec "{sys.executable}" -IS "{evil_relay.__file__}" "{folder}/evil" "{self.python}" "$@"'
+        )
+
+    def evil(self, word: str, after: int = 0) -> str:
+        """Return an interpreter whose worker's output is spoilt once, when so many frames went by; ``evil_relay.WORDS`` tells how."""
+        assert word in evil_relay.WORDS
+        self._write("evil", f"{word} {after}")
+        return self._evil
 
     def change(self, **settings: Any) -> None:
         """Change what the next process finds (``open_error``: the next opening of the camera).
@@ -85,6 +95,23 @@ class Rig:
         """The fault that is still to strike."""
         return (self.folder / "control").read_text().partition(" ")[2].strip()
 
+    def be_a_pi(self, model: str = "Raspberry Pi 4 Model B Rev 1.5") -> None:
+        """Let the program find the figures of a Raspberry Pi instead of this machine's; ``host_file`` changes one of them."""
+        memory = "".join(
+            line for line in Path("/proc/meminfo").read_text().splitlines(keepends=True) if not line.startswith("Cma")
+        )  # fmt: skip
+        zone, volt = "/sys/class/thermal/thermal_zone0", "/sys/class/hwmon/hwmon1"
+        for path, text in {
+            "/proc/device-tree/model": f"{model}\0",
+            "/proc/meminfo": f"{memory}CmaTotal:         524288 kB\nCmaFree:          327680 kB\n",
+            f"{zone}/type": "cpu-thermal\n",
+            f"{zone}/temp": "48312\n",
+            f"{volt}/name": "rpi_volt\n",
+            f"{volt}/in0_lcrit_alarm": "0\n",
+            "/sys/devices/platform/soc/soc:firmware/get_throttled": "0\n",
+        }.items():
+            self.host_file(path, text)
+
     def _write(self, name: str, text: str) -> None:
         """Write a file so that nobody reads half of it."""
         path = self.folder / name
@@ -92,3 +119,10 @@ class Rig:
         part = path.with_name(f"{path.name}.part")
         part.write_text(text)
         part.replace(path)
+
+
+def _script(path: Path, text: str) -> str:
+    """Write a program for the shell and return its path."""
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)

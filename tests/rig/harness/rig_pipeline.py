@@ -137,8 +137,8 @@ class _Camera:
         error = Settings.read().open_error
         if error and error != "busy":
             raise RuntimeError(error)
-        path = folder() / "dev" / f"media{self._index}"
-        path.parent.mkdir(exist_ok=True)
+        path = folder() / "host" / "dev" / f"media{self._index}"  # where the device is that is locked on a Pi
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
         try:
             if error:

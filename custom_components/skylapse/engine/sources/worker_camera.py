@@ -13,7 +13,7 @@ import logging
 from typing import Any, Final, override
 
 from ..camera_host.replies import Reply
-from ..errors import Busy, SourceError, WorkerError
+from ..errors import Busy, SkylapseError, SourceError, WorkerError
 from ..ports import Clock
 from .base import CaptureRequest, Shot, SourceCapabilities, SourceIdentity, check_range
 from .camera_settings import AUTO_ONCE, LONG_EXPOSURE_US, CameraSettings
@@ -41,6 +41,8 @@ RECYCLE_ROOM_S: Final = 30.0
 """A worker that has grown old is replaced only if the next capture is farther away than this: a slow card takes many seconds."""
 PREVIEW_ROOM_S: Final = 1.0
 """A capture that is due sooner than this has the camera for itself."""
+START_ROOM_S: Final = 5.0
+"""The same while the sensor rests, which a preview has to start first."""
 
 _LOOK_AGAIN_S: Final = 60.0
 """The wall clock may be set meanwhile: no wait for an instant of it is longer."""
@@ -189,7 +191,10 @@ class WorkerSource(LiveCamera):
 
     def _tell(self) -> None:
         for listener in tuple(self._listeners):
-            listener()
+            try:
+                listener()
+            except Exception:  # whoever listens must not end what makes the camera rest and wake
+                _LOGGER.exception("A listener of the camera failed")
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
@@ -211,16 +216,12 @@ class WorkerSource(LiveCamera):
                 "match": {"exposure_us": exposure_us, "gain": gain},
             }
             asked = self._clock.monotonic()
-            try:
-                reply = await self._request("capture", args, ends - asked)
-            except SourceError:
-                self._streaming = self._link.connected  # it may run by now: better told to rest once too often
-                raise
+            streams = self.capabilities.preview and (exposure_us or 0) < LONG_EXPOSURE_US
+            reply = await self._ask("capture", args, ends - asked, streams=streams)
             answered_at, took_s = self._clock.now(), self._clock.monotonic() - asked
             parts = split_parts(reply.result.get("parts"), reply.blob)
             jpeg, dng = parts["jpeg"], parts.get("dng")
             width, height = await _check(jpeg)
-        self._streamed(reply.result, otherwise=self.capabilities.preview and (exposure_us or 0) < LONG_EXPOSURE_US)
         self._reading = frame_reading(self._reading, reply.result.get("metadata"))
         self._tell()
         seen = self._reading
@@ -261,7 +262,7 @@ class WorkerSource(LiveCamera):
     async def preview(self) -> bytes:
         """Return a small JPEG of what the camera sees now; who asks while one is being taken gets that one.
 
-        Raises ``Busy`` while a capture runs or is due within a second, and ``SourceError``.
+        Raises ``Busy`` while a capture runs or is due within a second (5 s if the sensor has to be started for it), and ``SourceError``.
         """
         self._check_started()
         if not self.capabilities.preview:
@@ -282,14 +283,13 @@ class WorkerSource(LiveCamera):
 
     def _due_soon(self) -> bool:
         due_in = self._rest.due_in()
-        return due_in is not None and 0 <= due_in < PREVIEW_ROOM_S
+        return due_in is not None and 0 <= due_in < (PREVIEW_ROOM_S if self._streaming else START_ROOM_S)
 
     async def _take_preview(self) -> bytes:
         self._rest.look()
-        reply = await self._request("preview", {"quality": _PREVIEW_QUALITY, "controls": self._quick_controls()}, _PREVIEW_DEADLINE_S)
+        reply = await self._ask("preview", {"quality": _PREVIEW_QUALITY, "controls": self._quick_controls()}, _PREVIEW_DEADLINE_S)
         await _check(reply.blob)
         self._rest.look()
-        self._streamed(reply.result, otherwise=True)
         self._reading = frame_reading(self._reading, reply.result.get("metadata"))
         self._tell()
         return reply.blob
@@ -328,8 +328,7 @@ class WorkerSource(LiveCamera):
             check_range("lens_position_out_of_range", position, lens)
         with self._working():
             args = {"positions": [float(position) for position in positions], "controls": self._quick_controls()}
-            reply = await self._request("focus_sweep", args, deadline_s)
-        self._streamed(reply.result, otherwise=True)
+            reply = await self._ask("focus_sweep", args, deadline_s)
         self._tell()
         return focus_sweep_of(reply.result)
 
@@ -343,9 +342,8 @@ class WorkerSource(LiveCamera):
             return await self._autofocus(deadline_s)
 
     async def _autofocus(self, deadline_s: float) -> Autofocus:
-        reply = await self._request("autofocus", {"controls": self._quick_controls()}, deadline_s)
+        reply = await self._ask("autofocus", {"controls": self._quick_controls()}, deadline_s)
         found = autofocus_of(reply.result)
-        self._streamed(reply.result, otherwise=True)
         if found.success and found.lens_position is not None:
             self._lens = found.lens_position
             self._reading = replace(self._reading, lens_position=found.lens_position)
@@ -358,7 +356,7 @@ class WorkerSource(LiveCamera):
         self._focus_first = False
         try:
             found = await self._autofocus(deadline_s)
-        except SourceError as err:
+        except SkylapseError as err:
             _LOGGER.warning("The camera could not focus by itself: %s", err)
         else:
             if not found.success:
@@ -406,8 +404,8 @@ class WorkerSource(LiveCamera):
             self._streaming = step == "wake"
             try:
                 args = {"controls": self._settings.controls(lens_position=self._lens)} if step == "wake" else {}
-                reply = await self._request(step, args, _STEP_DEADLINE_S)
-            except SourceError as err:  # the capture will tell, if it is still so
+                reply = await self._link.request(step, args, deadline_s=_STEP_DEADLINE_S)
+            except SkylapseError as err:  # the capture will tell, if it is still so
                 self._streaming = False
                 _LOGGER.debug("The camera did not %s: %s", step, err)
             else:
@@ -429,8 +427,8 @@ class WorkerSource(LiveCamera):
         """Ask again and again how the camera's host is doing, as long as the camera is started."""
         while True:
             try:
-                reply = await self._request("metrics", {}, _METRICS_DEADLINE_S)
-            except SourceError as err:
+                reply = await self._link.request("metrics", {}, deadline_s=_METRICS_DEADLINE_S)
+            except SkylapseError as err:
                 _LOGGER.debug("The camera's host did not tell how it is doing: %s", err)
                 self._reading = replace(self._reading, host=None)
             else:
@@ -447,8 +445,15 @@ class WorkerSource(LiveCamera):
         if not self._open:
             raise SourceError("source_not_started")
 
-    async def _request(self, op: str, args: Mapping[str, Any], deadline_s: float) -> Reply:
-        return await self._link.request(op, args, deadline_s=deadline_s)
+    async def _ask(self, op: str, args: Mapping[str, Any], deadline_s: float, *, streams: bool = True) -> Reply:
+        """Ask for what needs the sensor; ``streams`` says whether it usually goes on running afterwards."""
+        try:
+            reply = await self._link.request(op, args, deadline_s=deadline_s)
+        except BaseException:
+            self._streaming = self._link.connected  # it may run by now: better told to rest once too often
+            raise
+        self._streamed(reply.result, otherwise=streams)
+        return reply
 
     def _streamed(self, result: Mapping[str, Any], *, otherwise: bool) -> None:
         """Note how the worker left the sensor."""

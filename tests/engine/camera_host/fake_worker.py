@@ -61,6 +61,12 @@ def fault(what, number):
         while time.time() < until:
             os.write(2, line * 500)
         os.write(2, b"the last line\n")
+    if what == "drip":
+        frame = pack({"id": number, "ok": True, "result": {}}, b"x" * 40)
+        with lock:
+            for at in range(len(frame)):
+                emit(frame[at:at + 1])
+                time.sleep(0.02)
     if what == "mute":
         lock.acquire()
         time.sleep(3600)
@@ -83,6 +89,8 @@ def answer(request):
             fault(args["fault"], number)
     elif args.get("fault"):
         fault(args["fault"], number)
+        if args["fault"] == "drip":
+            return
     error = args.get("error") or (BEHAVIOUR.get("configure_error") if op == "configure" else None)
     if error is not None:
         send({"id": number, "ok": False, "error": error})

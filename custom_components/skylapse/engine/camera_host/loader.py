@@ -31,13 +31,13 @@ def evict(pid):
 for pid in sys.argv[1:]:
     evict(pid)
 line = b""
-while line[-1:] != b"\\n":
+while not line.endswith(b"\\n"):
     if len(line) > 100:
         os._exit(3)
     line += take(1)
 length, SOURCE_SHA256 = line.decode("ascii").split()
 source = take(int(length))
-if hashlib.sha256(source).hexdigest() != SOURCE_SHA256:
+if not hashlib.sha256(source).hexdigest() == SOURCE_SHA256:
     os._exit(3)
 exec(compile(source, "skylapse-worker", "exec"))
 """

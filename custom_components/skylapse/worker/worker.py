@@ -121,7 +121,9 @@ def explain(error: BaseException) -> Failure:
         return no_camera()
     if "is not advertised by libcamera" in text:
         return Failure("camera_setting_refused", setting=str(chain[-1]).replace("Control ", "").split(" is not ")[0])
-    return Failure("camera_failed", error=first_line(chain[-1] if len(chain) > 1 else error))
+    while error.__cause__ is not None:  # picamera2 only says that something did not complete
+        error = error.__cause__
+    return Failure("camera_failed", error=first_line(error))
 
 
 def no_camera() -> Failure:
@@ -161,7 +163,7 @@ class Wire:
             raise Garbage
         try:
             header = json.loads(body[:header_length].decode())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Garbage from None
         if not isinstance(header, dict):
             raise Garbage
@@ -249,31 +251,33 @@ def process_state(pid: int) -> str | None:
     return "D" if states[0] in "ZX" and "D" in states else states[0]
 
 
-def holder_of(pattern: str = "/dev/media*", locks: str = "/proc/locks") -> tuple[int, str] | None:
-    """Return pid and name of the other process that holds a camera: by its lock, else by its open device. None: cannot be seen."""
-    devices = {}
-    for path in Path("/").glob(pattern.lstrip("/")):
-        with contextlib.suppress(OSError):
-            devices[str(path)] = path.stat().st_ino
-    others = [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]  # noqa: PTH208
-    locking = {
-        int(found[1]) for found in re.finditer(r"\bWRITE (\d+) \w+:\w+:(\d+) ", read(locks) or "") if int(found[2]) in devices.values()
-    }
-    held: list[tuple[int, int]] = []
-    for pid in others:
-        links = []
-        with contextlib.suppress(OSError):
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208
-                with contextlib.suppress(OSError):
-                    links.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))  # noqa: PTH115
-        mine = sum(link in devices for link in links)
-        if pid in locking or mine:
-            # who merely lists cameras (a desktop's media server) has the media devices open, who streams also the video nodes
-            held.append((1000 * (pid in locking) + mine + sum(link.startswith("/dev/video") for link in links), pid))
-    if not held:
+def holder_of() -> tuple[int, str] | None:
+    """Return pid and name of the other process that holds a camera: by its lock, else by its open devices. None: cannot be seen."""
+    locks = {(int(found[1]), int(found[2])) for found in re.finditer(r" WRITE (\d+) \w+:\w+:(\d+) ", read("/proc/locks") or "")}
+    holders: list[tuple[int, int]] = []
+    for pid in [int(entry) for entry in listed("/proc") if entry.isdigit() and int(entry) != os.getpid()]:
+        weight = 0
+        for descriptor in listed(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                path = f"/proc/{pid}/fd/{descriptor}"
+                device = re.search(r"/dev/(media|video)\d+$", os.readlink(path))  # noqa: PTH115
+                # who only lists cameras (a desktop's media server) has media devices open, who streams also locks them
+                if device is not None:
+                    weight += 1000 if (pid, Path(path).stat().st_ino) in locks else 1 + (device[1] == "video")
+        if weight:
+            holders.append((weight, pid))
+    if not holders:
         return None
-    pid = max(held)[1]
+    pid = max(holders)[1]
     return pid, read(f"/proc/{pid}/comm") or "?"
+
+
+def listed(path: str) -> list[str]:
+    """Return the names in a folder; none where it cannot be read."""
+    try:
+        return os.listdir(path)  # noqa: PTH208
+    except OSError:
+        return []
 
 
 class Host:
@@ -293,9 +297,6 @@ class Host:
         disk: tuple[int, ...] = ()
         with contextlib.suppress(OSError):
             disk = tuple(shutil.disk_usage("/"))
-        descriptors = None
-        with contextlib.suppress(OSError):
-            descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
         def bit(number: int) -> bool | None:
             return None if bits is None else bool(bits >> number & 1)
@@ -320,7 +321,7 @@ class Host:
             "uptime_s": float(uptime[0]) if uptime else None,
             "worker_rss_bytes": int(resident[1]) * os.sysconf("SC_PAGE_SIZE") if resident else None,
             "worker_threads": int(threads[1]) if threads else None,
-            "worker_fds": descriptors,
+            "worker_fds": len(listed("/proc/self/fd")) or None,
         }
 
     def _throttling(self) -> int | None:
@@ -389,9 +390,9 @@ class Reply(NamedTuple):
 class Args:
     """A request's arguments. All getters raise ``Failure`` ``worker_bad_request`` for what makes no sense."""
 
-    def __init__(self, values: object) -> None:
+    def __init__(self, values: object, name: str = "args") -> None:
         if not isinstance(values, dict):
-            raise bad("args is no object")
+            raise bad(f"{name} has to be an object")
         self._values: Json = values
 
     def number(self, name: str, low: float, high: float, default: float | None = None) -> float:
@@ -433,13 +434,13 @@ class Args:
         value = self._values.get(name)
         if not isinstance(value, list) or not 1 <= len(value) <= most:
             raise bad(f"{name} has to be a list of 1 to {most} numbers")
-        if any(isinstance(part, bool) or not isinstance(part, (int, float)) or not math.isfinite(part) for part in value):
+        if any(isinstance(part, bool) or not is_number(part) for part in value):
             raise bad(f"{name} has to be a list of numbers")
         return value
 
     def part(self, name: str) -> Args:
         """Return arguments within; empty unless given."""
-        return Args(self._values.get(name) or {})
+        return Args(self._values.get(name) or {}, name)
 
     def choice(self, name: str, values: Sequence[Any]) -> Any:
         """Return one of these; the first unless given."""
@@ -455,7 +456,7 @@ class Args:
             raise bad("controls has to be an object")
         for name, setting in value.items():
             parts = setting if isinstance(setting, list) else [setting]
-            if not parts or len(parts) > 16 or not all(isinstance(part, (int, float)) and math.isfinite(part) for part in parts):
+            if not parts or len(parts) > 16 or not all(is_number(part) for part in parts):
                 raise bad(f"control {name[:50]} has to be a number, a boolean or a list of numbers")
         return dict(value)
 
@@ -488,6 +489,11 @@ def _setting(exposure_us: float | None, gain: float | None) -> str:
     return ", ".join(text for text in (exposure_us and f"{exposure_us / 1000:.6g} ms", gain and f"gain {gain:.4g}") if text) or "?"
 
 
+def is_number(value: object) -> bool:
+    """Return whether this is a number that fits; JSON's may have thousands of digits."""
+    return isinstance(value, (int, float)) and -1e15 <= value <= 1e15
+
+
 def plain(value: Any) -> Any:
     """Return a libcamera value for JSON: rectangles as [x, y, width, height], anything unknown as a number or text."""
     if value is None or isinstance(value, (bool, int, str)):
@@ -512,8 +518,8 @@ def exposure_began(metadata: Mapping[str, Any]) -> int:
     """
     now = time.monotonic_ns()
     stamp = metadata.get("SensorTimestamp") or now
-    ages = [clock - stamp for clock in (now, time.clock_gettime_ns(time.CLOCK_BOOTTIME)) if clock >= stamp - 50_000_000]
-    return now - max(0, min(ages, default=0)) - int(metadata.get("ExposureTime") or 0) * 1000
+    age = min((clock - stamp for clock in (now, time.clock_gettime_ns(time.CLOCK_BOOTTIME))), key=abs)
+    return now - age - int(metadata.get("ExposureTime") or 0) * 1000
 
 
 def wall_time(monotonic_ns: int) -> float:
@@ -531,26 +537,29 @@ def _checked(name: str, value: Any, limit: list[Any] | None) -> Any:
         raise Failure("camera_setting_refused", setting=name)
     low, high, _ = limit
     refused = Failure("camera_setting_refused", setting=f"{name} = {value}")
+    bounded = is_number(low) and is_number(high)
     if isinstance(high, bool):
         if value not in (0, 1):
             raise refused
         return bool(value)
-    if name == "ScalerCrop":
-        if not isinstance(value, list) or len(value) != 4 or (isinstance(high, list) and not _inside(value, high)):
+    if isinstance(high, list):  # a rectangle
+        if not isinstance(value, list) or len(value) != 4 or (name == "ScalerCrop" and not _inside(value, high)):
             raise refused
         return tuple(int(part) for part in value)
+    if name == "FrameDurationLimits" and isinstance(value, list):
+        return tuple(int(part) for part in value)  # those of picamera2 itself are beyond the sensor's: libcamera cuts them
     if isinstance(value, list):
-        # picamera2's own frame durations are beyond the sensor's as well: libcamera cuts them
-        free = name == "FrameDurationLimits" or not isinstance(high, (int, float))
-        if not free and not all(low <= part <= high for part in value):
+        if bounded and not all(low <= part <= high for part in value):
             raise refused
-        return tuple(int(part) for part in value) if name == "FrameDurationLimits" else tuple(float(part) for part in value)
-    if isinstance(value, bool) or isinstance(high, list):
-        raise refused
+        return tuple(float(part) for part in value)
     automatic = value == 0 and name in ("ExposureTime", "AnalogueGain")
-    if not automatic and high is not None and not low <= value <= high:
+    if isinstance(value, bool) or (bounded and not automatic and not low <= value <= high):
         raise refused
-    return float(value) if isinstance(high, float) else round(value)
+    if isinstance(high, float) or not bounded:
+        return float(value)
+    if value != round(value):
+        raise refused
+    return round(value)
 
 
 def _inside(inner: Sequence[float], outer: Sequence[float]) -> bool:
@@ -625,7 +634,13 @@ class Picamera2Camera:
                 manager.reset()
         self._set_tuning(tuning)
         return [
-            {"id": str(info["Id"]), "index": index, "model": str(info.get("Model", "?")), "rotation": plain(info.get("Rotation"))}
+            {
+                "id": str(info["Id"]),
+                "index": index,
+                "number": plain(info.get("Num", index)),
+                "model": str(info.get("Model", "?")),
+                "rotation": plain(info.get("Rotation")),
+            }
             for index, info in enumerate(module.Picamera2.global_camera_info())
         ]
 
@@ -674,7 +689,8 @@ class Picamera2Camera:
         return Reply({**about(self.name, self._version(), self._libcamera_version(), versions.get("rpicam")), "cameras": cameras})
 
     def _describe(self, info: Json, deadline: Deadline) -> Json:
-        described = {**info, "pixel_array": None, "modes": [], "controls": {}, "raw": False, "error": None}
+        described: Json = {name: info[name] for name in ("id", "index", "model", "rotation")}
+        described.update({"pixel_array": None, "modes": [], "controls": {}, "raw": False, "error": None})
         camera = self._camera if self._opened[:1] == (info["index"],) else None
         mine = camera is None
         try:
@@ -789,7 +805,7 @@ class Picamera2Camera:
                 raise Failure("camera_cannot", what="sensor_hdr")
             return
         try:
-            with importlib.import_module("picamera2.devices.imx708").IMX708(info["index"]) as sensor:
+            with importlib.import_module("picamera2.devices.imx708").IMX708(info["number"]) as sensor:
                 sensor.set_sensor_hdr_mode(wanted)
         except Exception as error:
             if wanted:
@@ -809,7 +825,7 @@ class Picamera2Camera:
             lores = {"format": "YUV420", "size": tuple(min(pair) for pair in zip(preview_size, main["size"]))}
         for stream in [lores, None] if lores else [None]:
             config = camera.create_still_configuration(
-                main=main, lores=stream, raw=raw_stream, transform=transform, buffer_count=3 if stream else 2, display=None
+                main=main, lores=stream, raw=raw_stream, transform=transform, buffer_count=3 if stream else 2
             )
             try:
                 camera.configure(config)
@@ -833,6 +849,7 @@ class Picamera2Camera:
 
     def _start(self, controls: Json) -> None:
         """Start the stream; controls given before hold from its first frame on."""
+        self._frame_s = 0.2
         self._set(controls)
         self._camera.start()
         self._held, self._least, self._settling = controls, 1, automatic(controls)
@@ -853,7 +870,7 @@ class Picamera2Camera:
             del wish["AeEnable"]  # the older libcamera takes that as an order to forget both
         if "ColourGains" in wish:
             wish.pop("AwbEnable", None)  # as above, for the white balance
-        elif "ColourGains" in self._held:
+        elif "ColourGains" in self._held and "AwbEnable" in self._limits:
             wish.setdefault("AwbEnable", True)
         for name in self._held:
             if name in wish or name == "ColourGains" or name not in self._limits:
@@ -1166,8 +1183,8 @@ class Picamera2Camera:
             nonlocal scanning
             state = metadata.get("AfState")
             scanning = scanning or state == 1
-            # states from before the trigger are still on their way
-            return state in (2, 3) and (scanning or looked > self._depth + 4)
+            # states from before the trigger are still on their way; a lens whose tuning knows no autofocus never gets to one
+            return looked > self._depth + (4 if state in (2, 3) else 20) if not scanning else state in (2, 3)
 
         state, position = None, None
         try:
@@ -1179,6 +1196,8 @@ class Picamera2Camera:
                 hold["LensPosition"] = float(position)
             self._set(hold)
             self._held.update(hold)
+        if state not in (2, 3):
+            raise Failure("camera_cannot", what="autofocus")
         milliseconds = round((time.monotonic() - began) * 1000)
         return Reply({"success": state == 2, "lens_position": position, "duration_ms": milliseconds})
 
@@ -1218,7 +1237,7 @@ def is_long(controls: Mapping[str, Any]) -> bool:
 def converged(metadata: Mapping[str, Any]) -> bool:
     """Return whether the automatic exposure says that it is where it wants to be; yes where it says nothing."""
     state = metadata.get("AeState")
-    return bool(state == 2 if state is not None else metadata.get("AeLocked", True))
+    return bool(state in (2, 3) if state is not None else metadata.get("AeLocked", True))
 
 
 def plain_metadata(metadata: Mapping[Any, Any]) -> Json:
@@ -1290,7 +1309,9 @@ class RpicamCamera:
         """Return the cameras that the program lists."""
         program = self._need_program()
         # newer programs add the controls to a verbose list
-        listing, errors, code = self._run([program, "--list-cameras", "-v", "2"], deadline)[:3]
+        listing, errors, code, _ = self._run([program, "--list-cameras", "-v", "2"], deadline)
+        if code:
+            listing, errors, code, _ = self._run([program, "--list-cameras"], deadline)
         if code:
             raise self._failed(errors)
         return list(self._parsed(listing.decode(errors="replace")))
@@ -1572,7 +1593,6 @@ class Worker:
     """
 
     CAMERA_OPS = ("probe", "configure", "wake", "rest", "capture", "preview", "focus_sweep", "autofocus", "restart_stream")
-    GRACE_S = 0.75
 
     def __init__(self, wire: Wire, source: str) -> None:
         self._wire = wire
@@ -1644,7 +1664,7 @@ class Worker:
 
     def _queue(self, job: Job) -> None:
         with self._changed:
-            if sum(not other.running for other in self._jobs) >= MOST_QUEUED + (not any(other.running for other in self._jobs)):
+            if sum(not other.answered or other.running for other in self._jobs) > MOST_QUEUED:
                 raise Failure("worker_queue_full")
             self._jobs.append(job)
             self._changed.notify_all()
@@ -1687,6 +1707,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - whatever happens is told
                 reply = explain(error)
                 if reply.key == "camera_failed":
+                    reply.fatal = reply.fatal or job.op in ("probe", "configure")
                     print(f"skylapse: {job.op}: {first_line(error)}", file=sys.stderr)
             try:
                 self._answer(job, reply)
@@ -1735,17 +1756,17 @@ class Worker:
 
     def _watch(self) -> None:
         """Answer for a camera that does not come back."""
-        with self._changed:
-            while True:
-                open_jobs = [job for job in self._jobs if not job.answered]
-                due = {id(job): job.deadline.at + (self.GRACE_S if job.running else 0.0) for job in open_jobs}
-                late = [job for job in open_jobs if due[id(job)] <= time.monotonic()]
-                for job in late:
-                    failure = Failure("camera_timeout", fatal=job.running, deadline_s=round(job.deadline.seconds, 1))
-                    job.answered = True
-                    self._wire.send({"id": job.identity, "ok": False, "error": failure.as_json()})
+        while True:
+            with self._changed:
+                # what runs gives up by itself at its deadline, and knows more than we do
+                grace = {job: min(0.5, job.deadline.seconds / 20) if job.running else 0.0 for job in self._jobs if not job.answered}
+                due = {job: job.deadline.at + extra for job, extra in grace.items()}
+                late = [job for job in due if due[job] <= time.monotonic()]
                 if not late:
                     self._changed.wait(min(due.values()) - time.monotonic() if due else None)
+                    continue
+            for job in late:
+                self._answer(job, Failure("camera_timeout", fatal=job.running, deadline_s=round(job.deadline.seconds, 1)))
 
     def _look_after_host(self) -> None:
         while True:

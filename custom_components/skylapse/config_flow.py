@@ -9,7 +9,6 @@ from homeassistant.components.camera import DOMAIN as CAMERA_DOMAIN
 from homeassistant.config_entries import (
     SOURCE_RECONFIGURE,
     ConfigEntry,
-    ConfigFlow,
     ConfigFlowResult,
     ConfigSubentryData,
     ConfigSubentryFlow,
@@ -22,7 +21,10 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.selector import EntitySelector, EntitySelectorConfig, TextSelector
 import voluptuous as vol
 
+from .camera_form import fitting
 from .const import (
+    CAMERA_KINDS,
+    CONF_PROBE,
     CONF_SEED,
     CONF_SLUG,
     CONF_SOURCE,
@@ -36,7 +38,18 @@ from .const import (
 )
 from .engine.errors import DestinationError, SkylapseError
 from .engine.schedule.presets import PRESETS, classic
-from .flow_common import LONGEST_NAME, clean_name, destination_data, name_error, prepare_destination, preset_names, unique_slug
+from .engine.sources.camera_probe import CameraProbe
+from .flow_camera import CONF_CAMERA, CameraSteps
+from .flow_common import (
+    LONGEST_NAME,
+    clean_name,
+    destination_data,
+    lent_camera,
+    name_error,
+    prepare_destination,
+    preset_names,
+    unique_slug,
+)
 from .flow_destination import DestinationFlow
 from .flow_options import SkylapseOptionsFlow
 from .flow_schedule import ScheduleFlow, complete
@@ -59,7 +72,7 @@ _SIMULATED_SCHEMA: Final = vol.Schema(
 )
 
 
-class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
+class SkylapseConfigFlow(CameraSteps, domain=DOMAIN):
     """Adds a camera, or changes what its frames come from."""
 
     VERSION = 1
@@ -67,15 +80,11 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
 
     def __init__(self) -> None:
         """Start with nothing known."""
-        self._name = ""
-        self._source: dict[str, Any] = {}
-        """What goes into the entry's data: the kind of source and its settings."""
+        super().__init__()
         self._unique_id = ""
         self._task: asyncio.Task[TestShot] | None = None
         self._picture: dict[str, str] = {}
         """The latest test picture: where the dialog finds it, and what is known of it."""
-        self._failure: SkylapseError | None = None
-        """Why the latest test picture failed; told in the form it came from."""
         self._tokens: list[str] = []
 
     @staticmethod
@@ -95,13 +104,15 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask where the frames come from."""
-        return self.async_show_menu(step_id="user", menu_options=[KIND_ENTITY, KIND_SIMULATED])
+        return self.async_show_menu(step_id="user", menu_options=[CONF_CAMERA, KIND_ENTITY, KIND_SIMULATED])
 
     async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Change the source of a camera; its kind, folder and frames stay."""
         entry = self._get_reconfigure_entry()
         self._name = entry.title
         self._source = {key: value for key, value in entry.data.items() if key != CONF_SLUG}
+        if self._source[CONF_SOURCE] in CAMERA_KINDS:
+            return await self._reconfigure_camera(entry)
         return await self._ask_again()
 
     async def async_step_entity(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -147,9 +158,7 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_shot(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Take a test picture while the dialog waits."""
         if self._task is None:
-            kept = self._get_reconfigure_entry().options if self.source == SOURCE_RECONFIGURE else {}
-            options = {**self._default_options(), **kept}
-            self._task = self.hass.async_create_task(take_test_shot(self.hass, self._source, options), "skylapse test shot")
+            self._task = self.hass.async_create_task(self._take_test_shot(), "skylapse test shot")
         if not self._task.done():
             return self.async_show_progress(step_id="shot", progress_action="shot", progress_task=self._task)
         task, self._task = self._task, None
@@ -173,6 +182,11 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
         }
         return self.async_show_progress_done(next_step_id="test_shot")
 
+    async def _take_test_shot(self) -> TestShot:
+        """Take a test picture. A running station has to let go of the camera meanwhile."""
+        async with lent_camera(self._own_entry()):
+            return await take_test_shot(self.hass, self._source, self._options())
+
     async def async_step_shot_failed(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Go back to the source's settings, which tell what went wrong."""
         return await self._ask_again()
@@ -191,9 +205,10 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
         return await self._ask_again()
 
     async def async_step_save(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Keep the changed source; the entry's update listener starts the station anew."""
+        """Keep the changed source; the options that it cannot take go back to their defaults."""
         entry = self._get_reconfigure_entry()
-        return self.async_update_and_abort(entry, unique_id=self._unique_id, title=self._name, data_updates=self._source)
+        data = {**self._source, CONF_SLUG: entry.data[CONF_SLUG]}
+        return self._keep(entry, data, title=self._name, unique_id=self._unique_id, options=self._options())
 
     async def async_step_schedules(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask when to photograph and where to copy to; both can be changed and added to later."""
@@ -210,7 +225,7 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
                 return self.async_create_entry(
                     title=self._name,
                     data={**self._source, CONF_SLUG: slug},
-                    options=self._default_options(),
+                    options=self._options(),
                     subentries=[*schedules, *destinations],
                 )
         schema = vol.Schema(
@@ -234,6 +249,7 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
         for token in self._tokens:
             forget(self.hass, token)
 
+    @override
     def _accept_name(self, user_input: Mapping[str, Any], errors: dict[str, str]) -> bool:
         """Take the name over; return whether the form has no error."""
         self._name = clean_name(user_input[CONF_NAME])
@@ -241,6 +257,7 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
             errors[CONF_NAME] = error
         return not errors
 
+    @override
     async def _claim(self, unique_id: str) -> ConfigFlowResult:
         """Make sure that no other entry has this camera, then take a test picture."""
         self._unique_id = unique_id
@@ -255,11 +272,21 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
 
     async def _ask_again(self) -> ConfigFlowResult:
         """Show the form of the source that is being set up."""
+        if self._source[CONF_SOURCE] in CAMERA_KINDS:
+            return await self._show_cameras()
         if self._source[CONF_SOURCE] == KIND_ENTITY:
             return await self.async_step_entity()
         return await self.async_step_simulated()
 
-    def _source_form(self, step_id: str, schema: vol.Schema, values: Mapping[str, Any], errors: dict[str, str]) -> ConfigFlowResult:
+    @override
+    def _source_form(
+        self,
+        step_id: str,
+        schema: vol.Schema,
+        values: Mapping[str, Any],
+        errors: dict[str, str],
+        placeholders: Mapping[str, str] | None = None,
+    ) -> ConfigFlowResult:
         """Show the form of a source, with what went wrong with the latest test picture if nothing else is wrong."""
         failure, self._failure = self._failure, None
         if failure is not None:
@@ -268,7 +295,7 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
             step_id=step_id,
             data_schema=self.add_suggested_values_to_schema(schema, values),
             errors=errors,
-            description_placeholders=failure.placeholders if failure else {},
+            description_placeholders={**(failure.placeholders if failure else {}), **(placeholders or {})},
             last_step=False,
         )
 
@@ -277,10 +304,11 @@ class SkylapseConfigFlow(ConfigFlow, domain=DOMAIN):
         entities = er.async_get(self.hass).entities.values()
         return [entity.entity_id for entity in entities if entity.platform == DOMAIN and entity.domain == CAMERA_DOMAIN]
 
-    def _default_options(self) -> dict[str, Any]:
-        """Return the options of a new camera of this kind."""
-        simulated = self._source[CONF_SOURCE] == KIND_SIMULATED
-        return {**DEFAULT_OPTIONS, **(DEFAULT_SIMULATION if simulated else {})}
+    def _options(self) -> dict[str, Any]:
+        """Return the options that go with the source: those of its kind, or the entry's as far as the source takes them."""
+        kind, own = self._source[CONF_SOURCE], self._own_entry()
+        options = {**DEFAULT_OPTIONS, **(DEFAULT_SIMULATION if kind == KIND_SIMULATED else {}), **(own.options if own else {})}
+        return fitting(options, CameraProbe.from_dict(self._source[CONF_PROBE])) if kind in CAMERA_KINDS else options
 
     async def _destinations(self, folder: str) -> list[ConfigSubentryData]:
         """Return the destination for a folder, none for an empty one. Raises ``DestinationError``."""

@@ -12,9 +12,27 @@ SUBENTRY_DESTINATION: Final = "destination"
 CONF_SOURCE: Final = "source"
 CONF_SLUG: Final = "slug"
 CONF_SEED: Final = "seed"
+CONF_TRANSPORT: Final = "transport"
+CONF_PYTHON: Final = "python"
+CONF_HOST_KEY: Final = "host_key"
+CONF_PRIVATE_KEY: Final = "private_key"
+CONF_PASSPHRASE: Final = "passphrase"  # noqa: S105  a field's name
+CONF_CAMERA_ID: Final = "camera_id"
+CONF_CAMERA_INDEX: Final = "camera_index"
+CONF_CAMERA_MODEL: Final = "model"
+CONF_PROBE: Final = "probe"
 
 KIND_SIMULATED: Final = "simulated"
 KIND_ENTITY: Final = "entity"
+KIND_PICAMERA2: Final = "picamera2"
+KIND_RPICAM: Final = "rpicam"
+CAMERA_KINDS: Final = frozenset({KIND_PICAMERA2, KIND_RPICAM})
+"""Cameras with a worker of Skylapse beside them."""
+
+TRANSPORT_LOCAL: Final = "local"
+TRANSPORT_SSH: Final = "ssh"
+DEFAULT_PYTHON: Final = "/usr/bin/python3"
+DEFAULT_SSH_PORT: Final = 22
 
 OPT_EMBED_LOCATION: Final = "embed_location"
 OPT_MIN_FREE_GB: Final = "min_free_gb"

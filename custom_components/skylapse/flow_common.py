@@ -1,15 +1,16 @@
 """What the flows share: names, folders, and how an error of the engine becomes one of a form."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.translation import async_get_translations
 from homeassistant.util import slugify
 
-from .const import CONF_SLUG, DOMAIN
+from .const import CAMERA_KINDS, CONF_SLUG, CONF_SOURCE, DOMAIN
 from .engine.errors import DestinationError
 from .engine.upload.marker import prepare_folder
 from .engine.upload.paths import printable
@@ -22,6 +23,21 @@ _LONGEST_PATH: Final = 1024
 _SYSTEM_FOLDERS: Final = tuple(
     Path(folder) for folder in ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
 )
+
+
+@asynccontextmanager
+async def lent_camera(entry: ConfigEntry | None) -> AsyncGenerator[None]:
+    """Have the camera of an entry to oneself inside the block: its station, if it runs, has it back only afterwards.
+
+    A camera that is shared anyway, such as an entity, need not be lent.
+
+    Raises ``SkylapseError`` if the station cannot spare it.
+    """
+    if entry is None or entry.state is not ConfigEntryState.LOADED or entry.data[CONF_SOURCE] not in CAMERA_KINDS:
+        yield
+        return
+    async with entry.runtime_data.station.lend_camera():
+        yield
 
 
 def clean_name(text: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # runtime.py imports this module by way of the coordinator
 
 _LOGGER = logging.getLogger(__name__)
 
-_FIXABLE = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED, Problem.FRAMES_MISSING})
+_FIXABLE = frozenset({Problem.DESTINATION_UNAVAILABLE, Problem.UPLOADS_QUARANTINED, Problem.FRAMES_MISSING, Problem.HOST_KEY_CHANGED})
 """What a person can do something about from inside Home Assistant: these have a fix flow in ``repairs.py``."""
 _ASKED_FOR = frozenset({Problem.CREDENTIALS_REFUSED})
 """Home Assistant asks for new credentials by a dialog of its own, so an issue would only say it twice; the log still tells."""

@@ -15,6 +15,9 @@ from homeassistant.helpers.selector import (
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
+    TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
 )
 import voluptuous as vol
 
@@ -47,6 +50,20 @@ class NumberField(NumberSelector):
         return int(value)
 
 
+class LimitedField(NumberField):
+    """A number whose bounds are shown but not enforced: who knows what the number is for refuses it in better words."""
+
+    def __init__(self, low: float, high: float, *, fraction: bool, unit: str | None) -> None:
+        """Set the bounds that are shown."""
+        super().__init__(low, high, fraction=fraction, unit=unit)
+        self._unbounded = NumberField(None, None, fraction=fraction)
+
+    @override
+    def __call__(self, data: Any) -> float:
+        """Return the number, as ``int`` where it has to be whole."""
+        return self._unbounded(data)
+
+
 class SwitchField(BooleanSelector):
     """On or off; refuses what could only be taken for one of them."""
 
@@ -62,6 +79,11 @@ def duration(*, signed: bool = False) -> DurationSelector:
     """Return a field for hours, minutes and seconds; ``signed`` asks before or after, too."""
     mode = DurationSelectorMode.OFFSET if signed else DurationSelectorMode.POSITIVE
     return DurationSelector(DurationSelectorConfig(mode=mode))
+
+
+def secret() -> TextSelector:
+    """Return a field that does not show what is typed into it."""
+    return TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off"))
 
 
 def choice(options: Iterable[str], translation_key: str, *, multiple: bool = False) -> SelectSelector:

@@ -74,7 +74,7 @@ async def test_a_simulated_camera(hass: HomeAssistant, tmp_path: Path) -> None:
     target = tmp_path / "nas"
     target.mkdir()
     result = await start(hass)
-    assert result["menu_options"] == ["entity", "simulated"]
+    assert result["menu_options"] == ["camera", "entity", "simulated"]
     result = await go(hass, result, {"next_step_id": "simulated"})
     assert (result["type"], result["step_id"], result["last_step"]) == (FlowResultType.FORM, "simulated", False)
     result = await go(hass, result, SIMULATED)

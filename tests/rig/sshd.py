@@ -78,11 +78,15 @@ class Sshd:
         """End the server and all connections that it has, as a power cut does."""
         if self._process is None:
             return
-        for pid in [*_descendants(self._process.pid), self._process.pid]:
+        pids = [*_descendants(self._process.pid), self._process.pid]
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(10)
         self._process = None
+        until = time.monotonic() + _READY_S
+        while any(runs(pid) for pid in pids) and time.monotonic() < until:
+            time.sleep(0.01)
 
     def rotate_host_key(self) -> None:
         """Give the server another key, as a freshly installed machine has; it then runs."""
@@ -120,6 +124,14 @@ class Sshd:
                 return found.recv(4) == b"SSH-"
         except OSError:
             return False
+
+
+def runs(pid: int) -> bool:
+    """Return whether a process is there, and not only its entry that nobody has taken note of yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _descendants(pid: int) -> list[int]:

@@ -167,7 +167,7 @@ tell(**sizes, soft=picture(ExposureTime=20_000, AnalogueGain=1.0, LensPosition=9
 """,
     )
     assert done.code == 0, done.error
-    assert done.told["dark"][0] * 3 < done.told["right"][0] < done.told["bright"][0] / 1.3
+    assert done.told["dark"][0] * 2 < done.told["right"][0] < done.told["bright"][0] / 1.3
     assert done.told["soft"][0] == pytest.approx(done.told["right"][0], rel=0.1)
     assert done.told["soft"][1] < done.told["right"][1] / 2
 
@@ -188,7 +188,7 @@ tell(lens=metadata["LensPosition"], state=metadata["AfState"])
 """,
     )
     assert done.code == 0, done.error
-    assert sorted(done.told["measures"])[-1] == done.told["measures"][2]
+    assert max(done.told["measures"]) == done.told["measures"][2]
     assert done.told["measures"][0] < done.told["measures"][1]
     assert done.told["measures"][3] > done.told["measures"][4]
     assert done.told["found"] is True

@@ -11,7 +11,8 @@ import sys
 import types
 from typing import Any, NamedTuple
 
-from rig_sensor import Sensor
+import rig_picture
+from rig_sensor import Frame, Sensor
 from rig_settings import Settings, folder, model, write_virtual_yaml
 
 _shim = ctypes.CDLL(None)
@@ -169,12 +170,12 @@ class _Camera:
         _shim.rig_stream(0)
         self._real.stop()
 
-    def finish(self) -> tuple[dict[str, Any], bool]:
-        """End a frame, and let the next take its time; return the metadata that this libcamera knows, and whether the frame is fit."""
-        metadata, fit = self.sensor.finish(_shim.rig_frame_ns(self._finished))
+    def finish(self) -> Frame:
+        """End a frame, with the metadata that this libcamera knows, and let the next take its time."""
+        frame = self.sensor.finish(_shim.rig_frame_ns(self._finished))
         self._finished += 1
         _shim.rig_pace(self.sensor.pace_us)
-        return {name: value for name, value in metadata.items() if _identifier(name)}, fit
+        return frame._replace(metadata={name: value for name, value in frame.metadata.items() if _identifier(name)})
 
 
 def _identifier(name: str) -> Any:
@@ -230,26 +231,42 @@ def _a_pis_camera() -> None:
 
 
 def _frames() -> None:
-    """Give each frame the model's metadata, and drop those that a Pi marks as unfit."""
+    """Give each frame the model's metadata, brightness and sharpness, and drop those that a Pi marks as unfit."""
+    from picamera2 import request as requests
     from picamera2.picamera2 import Picamera2
-    from picamera2.request import CompletedRequest
 
-    begin, get, process = CompletedRequest.__init__, CompletedRequest.get_metadata, Picamera2.process_requests
+    begin, get = requests.CompletedRequest.__init__, requests.CompletedRequest.get_metadata
+    process, enter = Picamera2.process_requests, requests._MappedBuffer.__enter__
 
     def take(self: Any, request: Any, picam2: Any) -> None:
         begin(self, request, picam2)
-        self._rig_metadata, self._rig_fit = picam2.camera.finish()
+        self._rig_frame, self._rig_drawn = picam2.camera.finish(), set()
 
     def get_metadata(self: Any) -> dict[str, Any]:
-        return {**get(self), **self._rig_metadata}
+        return {**get(self), **self._rig_frame.metadata}
 
     def process_requests(self: Any, display: Any) -> None:
         with self._requestslock:
-            unfit = [request for request in self._requests if not request._rig_fit]
-            self._requests = [request for request in self._requests if request._rig_fit]
+            unfit = [request for request in self._requests if not request._rig_frame.fit]
+            self._requests = [request for request in self._requests if request._rig_frame.fit]
         for request in unfit:
             request.release()
         process(self, display)
 
-    CompletedRequest.__init__, CompletedRequest.get_metadata = take, get_metadata
+    def open_buffer(self: Any, request: Any, stream: str, write: bool = True) -> None:
+        remember(self, request, stream, write=write)
+        self._rig_request, self._rig_stream = request, stream
+
+    def look(self: Any) -> Any:
+        """Draw a frame when somebody looks at it, for the first time; there are many that nobody looks at."""
+        memory = enter(self)
+        request, stream = self._rig_request, self._rig_stream
+        if stream not in request._rig_drawn:
+            request._rig_drawn.add(stream)
+            rig_picture.draw(memory, request.config[stream]["size"], request._rig_frame.light, request._rig_frame.blur)
+        return memory
+
+    remember, requests._MappedBuffer.__init__ = requests._MappedBuffer.__init__, open_buffer
+    requests._MappedBuffer.__enter__ = look
+    requests.CompletedRequest.__init__, requests.CompletedRequest.get_metadata = take, get_metadata
     Picamera2.process_requests = process_requests

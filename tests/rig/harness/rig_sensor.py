@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import math
 import random
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from rig_settings import Model, Settings, folder
 
@@ -20,6 +20,18 @@ _SHARP = 1800
 _SCAN_FRAMES = 8
 _IDLE, _SEARCHING, _CONVERGED = range(3)
 _AF_IDLE, _AF_SCANNING, _AF_FOCUSED, _AF_FAILED = range(4)
+
+
+class Frame(NamedTuple):
+    """A frame that was taken."""
+
+    metadata: dict[str, Any]
+    fit: bool
+    """Whether the pipeline holds it fit to be used."""
+    light: float
+    """How bright it is: 1.0 is right."""
+    blur: float
+    """How far the lens was from where the picture is sharp, in dioptres."""
 
 
 class Sensor:
@@ -49,16 +61,6 @@ class Sensor:
         """Real microseconds that the frame takes which is being exposed."""
         return max(1, int(self._duration_us * self._settings.time_scale))
 
-    @property
-    def light(self) -> float:
-        """How bright the frame that is being exposed becomes: 1.0 is right."""
-        return self._exposure_us * self._gain * self._lux / _RIGHT
-
-    @property
-    def blur(self) -> float:
-        """How far the lens is from where the picture is sharp, in dioptres."""
-        return 0.0 if "LensPosition" in self._lacks else min(32.0, abs(self._lens - (self._settings.focus_peak or -100.0)))
-
     def configure(self, size: tuple[int, int]) -> None:
         """Choose the mode for pictures of this size."""
         self._mode = self._model.mode_for(size)
@@ -76,8 +78,8 @@ class Sensor:
         """Send controls along with a frame: they act some frames later."""
         self._under_way.append((self._frame + self._settings.delay_frames, dict(controls)))
 
-    def finish(self, stamp_ns: int) -> tuple[dict[str, Any], bool]:
-        """End the frame that is being exposed and begin the next; return its metadata and whether it is fit to be used.
+    def finish(self, stamp_ns: int) -> Frame:
+        """End the frame that is being exposed, and begin the next.
 
         ``stamp_ns`` is when it ended, in ``CLOCK_MONOTONIC``. Where time is scaled, the frame's own stamp lies later, so that it
         began when it really began.
@@ -85,13 +87,21 @@ class Sensor:
         real_ns = min(self._exposure_us * self._settings.time_scale, self._duration_us * self._settings.time_scale) * 1000
         stamp_ns += round(self._exposure_us * 1000 - real_ns)
         fit, self._startup_left = not self._startup_left, max(0, (self._startup_left or 0) - 1)
-        metadata = self._metadata(stamp_ns)
+        metadata = {name: value for name, value in self._metadata(stamp_ns).items() if name not in self._lacks}
+        light = self._exposure_us * self._gain * self._lux / _RIGHT
+        frame = Frame(metadata, fit, light, 0.0 if "LensPosition" in self._lacks else self._distance)
         self._frame += 1
         while self._under_way and self._under_way[0][0] <= self._frame:
             self._take(self._under_way.popleft()[1])
         self._focus()
         self._expose()
-        return {name: value for name, value in metadata.items() if name not in self._lacks}, fit
+        return frame
+
+    @property
+    def _distance(self) -> float:
+        """How far the lens is from where the picture is sharp, in dioptres."""
+        peak = self._settings.focus_peak
+        return 32.0 if peak is None else abs(self._lens - peak)
 
     def _take(self, controls: Mapping[str, Any]) -> None:
         """Let controls act from the next frame on."""
@@ -150,8 +160,7 @@ class Sensor:
         """Describe the frame that ends."""
         control = self._controls
         scanning = self._af == _AF_SCANNING
-        peak = self._settings.focus_peak
-        sharpness = 0.0 if peak is None else 1 / (1 + (self.blur / 1.5) ** 2)
+        sharpness = 1 / (1 + (self._distance / 1.5) ** 2)
         return {
             "AeLocked": self._automatic and self._settled,
             "AeState": (_CONVERGED if self._settled else _SEARCHING) if self._automatic else _IDLE,

@@ -124,7 +124,7 @@ class Peer:
         assert magic == b"SKY1"
         body = self._take(header_length + blob_length, until)
         assert zlib.crc32(body) == check
-        header = json.loads(body[:header_length], parse_constant=lambda name: pytest_fail(name))
+        header = json.loads(body[:header_length], parse_constant=_no_constant)
         return header, body[header_length:]
 
     def hello(self) -> dict[str, Any]:
@@ -161,5 +161,5 @@ class Peer:
         return self.process.wait(timeout_s)
 
 
-def pytest_fail(name: str) -> None:
+def _no_constant(name: str) -> None:
     raise AssertionError(f"{name} is no JSON")

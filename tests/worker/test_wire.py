@@ -2,7 +2,6 @@
 
 import ast
 from functools import cache
-import glob
 import json
 import os
 from pathlib import Path
@@ -28,7 +27,7 @@ def pythons() -> dict[str, str]:
     """Return an interpreter for each version that is found here."""
     root = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
     names = [f"3.{minor}" for minor in range(OLDEST[1], NEWEST[1] + 1)]
-    candidates = [sys.executable, "/usr/bin/python3", *sorted(glob.glob(f"{root}/versions/3.*/bin/python3"))]
+    candidates = [sys.executable, "/usr/bin/python3", *sorted(str(path) for path in Path(root).glob("versions/3.*/bin/python3"))]
     candidates += [found for name in names if (found := shutil.which(f"python{name}")) and "shims" not in found]
     found: dict[str, str] = {}
     for candidate in candidates:

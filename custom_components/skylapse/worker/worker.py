@@ -254,22 +254,27 @@ def process_state(pid: int) -> str | None:
 def holder_of() -> tuple[int, str] | None:
     """Return pid and name of the other process that holds a camera: by its lock, else by its open devices. None: cannot be seen."""
     locks = {(int(found[1]), int(found[2])) for found in re.finditer(r" WRITE (\d+) \w+:\w+:(\d+) ", read("/proc/locks") or "")}
-    holders: list[tuple[int, int]] = []
-    for pid in [int(entry) for entry in listed("/proc") if entry.isdigit() and int(entry) != os.getpid()]:
-        weight = 0
-        for descriptor in listed(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                path = f"/proc/{pid}/fd/{descriptor}"
-                device = re.search(r"/dev/(media|video)\d+$", os.readlink(path))  # noqa: PTH115
-                # who only lists cameras (a desktop's media server) has media devices open, who streams also locks them
-                if device is not None:
-                    weight += 1000 if (pid, Path(path).stat().st_ino) in locks else 1 + (device[1] == "video")
-        if weight:
-            holders.append((weight, pid))
-    if not holders:
-        return None
-    pid = max(holders)[1]
-    return pid, read(f"/proc/{pid}/comm") or "?"
+    everybody = (int(entry) for entry in listed("/proc") if entry.isdigit())
+    for pids, weighed in (([pid for pid, _ in locks], locks), (everybody, None)):
+        weights = {pid: _devices_held(pid, weighed) for pid in pids if pid != os.getpid()}
+        pid = max(weights, key=lambda found: weights[found], default=0)
+        if pid and weights[pid]:
+            return pid, read(f"/proc/{pid}/comm") or "?"
+    return None
+
+
+def _devices_held(pid: int, locks: set[tuple[int, int]] | None) -> int:
+    """Return how many camera devices a process has locked, or open where no locks are given.
+
+    Who only lists cameras (a desktop's media server) has media devices open, too, but no lock on them.
+    """
+    held = 0
+    for descriptor in listed(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{descriptor}"
+        with contextlib.suppress(OSError):
+            if re.search(r"/dev/(media|video)\d+$", os.readlink(path)):  # noqa: PTH115
+                held += locks is None or (pid, Path(path).stat().st_ino) in locks
+    return held
 
 
 def listed(path: str) -> list[str]:

@@ -4,15 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME
-
-from .const import CONF_HOST_KEY, CONF_PASSPHRASE, CONF_PRIVATE_KEY, CONF_PYTHON, CONF_TRANSPORT, KIND_RPICAM, TRANSPORT_SSH
-from .engine.camera_host.local import LocalTransport
-from .engine.camera_host.over_ssh import SshTransport
-from .engine.camera_host.process import Transport
+from .const import CONF_PYTHON, KIND_RPICAM
 from .engine.errors import SkylapseError, SourceError
 from .engine.ports import SystemClock
-from .engine.remote.ssh import SshTarget
+from .engine.sources.build import build_transport
 from .engine.sources.camera_probe import CameraProbe
 from .engine.sources.discover import Found, FoundCamera, find_cameras
 
@@ -33,7 +28,7 @@ async def search(place: Mapping[str, Any]) -> Search:
 
     Raises ``SkylapseError`` with the reason if none can be used.
     """
-    transport: Transport = SshTransport(_target(place)) if place[CONF_TRANSPORT] == TRANSPORT_SSH else LocalTransport()
+    transport = build_transport(place)
     try:
         found = await find_cameras(transport, place[CONF_PYTHON], clock=SystemClock())
     finally:
@@ -46,25 +41,13 @@ async def search(place: Mapping[str, Any]) -> Search:
 
 
 async def log_in(place: Mapping[str, Any]) -> None:
-    """See that the machine lets us in and lets us start programs. Raises ``SshError``."""
-    transport = SshTransport(_target(place))
+    """See that the machine lets us in and lets us start programs. Raises ``SourceError``."""
+    transport = build_transport(place)
     try:
         process = await transport.spawn(["true"])
         await process.close()
     finally:
         await transport.close()
-
-
-def _target(place: Mapping[str, Any]) -> SshTarget:
-    return SshTarget(
-        host=place[CONF_HOST],
-        port=place[CONF_PORT],
-        username=place[CONF_USERNAME],
-        host_key=place[CONF_HOST_KEY],
-        password=place.get(CONF_PASSWORD),
-        private_key=place.get(CONF_PRIVATE_KEY),
-        passphrase=place.get(CONF_PASSPHRASE),
-    )
 
 
 def _reason(found: Found) -> SkylapseError:

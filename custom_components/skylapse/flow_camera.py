@@ -25,6 +25,7 @@ from .const import (
     TRANSPORT_SSH,
 )
 from .engine.errors import SkylapseError
+from .engine.sources.build import LONGEST_TEXT
 from .engine.sources.camera_probe import CameraProbe
 from .engine.sources.discover import FoundCamera
 from .errors import describe
@@ -36,7 +37,6 @@ CONF_CAMERA: Final = "camera"
 LOOK_AGAIN: Final = "look_again"
 INTERPRETER: Final = "interpreter"
 
-_LONGEST_PATH: Final = 1024
 _INSTALL: Final = "sudo apt install -y --no-install-recommends"
 _REMEDIES: Final[Mapping[str, str]] = {
     "picamera2_missing": f"{_INSTALL} python3-picamera2",
@@ -86,7 +86,7 @@ class CameraSteps(SshSteps):
         """Ask for another Python than the system's."""
         if user_input is not None:
             python = user_input[CONF_PYTHON].strip()
-            if python.startswith("/") and python.isprintable() and len(python) <= _LONGEST_PATH:
+            if python.startswith("/") and python.isprintable() and len(python) <= LONGEST_TEXT:
                 self._place[CONF_PYTHON], self._asked_interpreter = python, True
                 return await self.async_step_look()
             return self._interpreter_form(user_input, SkylapseError("python_unusable"))

@@ -20,6 +20,7 @@ from .const import (
 )
 from .engine.errors import SkylapseError, SshError
 from .engine.remote.ssh import KeyPair, fetch_host_key, fingerprint, generate_key, public_half
+from .engine.sources.build import PORT_RANGE
 from .selectors import NumberField, secret
 
 FETCH_TIMEOUT_S: Final = 10.0
@@ -43,7 +44,7 @@ _CREDENTIAL_FIELD: Final = {
 _ADDRESS: Final = vol.Schema(
     {
         vol.Required(CONF_HOST): TextSelector(),
-        vol.Required(CONF_PORT): NumberField(1, 65_535),
+        vol.Required(CONF_PORT): NumberField(*PORT_RANGE),
         vol.Required(CONF_USERNAME): TextSelector(),
     }
 )

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -87,24 +86,24 @@ class Machine:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def find_cameras(self, transport: Any, python: str, *, clock: Any) -> Found:
-        target = getattr(transport, "target", None)
-        self.asked.append(("look", python) if target is None else ("look", python, target.host, target.port, target.username))
+        place = transport.place
+        self.asked.append(("look", python))
         if self.waits:
             await self.go_on.wait()
-        if target is not None:
-            self.let_in(target)
+        if place["transport"] == "ssh":
+            self.let_in(place)
         if isinstance(self.found, SkylapseError):
             raise self.found
         return self.found
 
-    def let_in(self, target: Any) -> None:
+    def let_in(self, place: Mapping[str, Any]) -> None:
         """Check host key and credentials as a machine does."""
-        credentials = {name: value for name in ("password", "private_key", "passphrase") if (value := getattr(target, name))}
-        self.asked.append(("log in", target.host_key))
-        if target.host_key != self.host_key:
-            raise SshError("ssh_host_key_changed", host=target.host, pinned="SHA256:pinned", found="SHA256:other")
+        credentials = {name: place[name] for name in ("password", "private_key", "passphrase") if name in place}
+        self.asked.append(("log in", place["host_key"]))
+        if place["host_key"] != self.host_key:
+            raise SshError("ssh_host_key_changed", host=place["host"], pinned="SHA256:pinned", found="SHA256:other")
         if self.admits and credentials not in self.admits:
-            raise SshError("ssh_denied", host=target.host, username=target.username)
+            raise SshError("ssh_denied", host=place["host"], username=place["username"])
 
     async def fetch_host_key(self, host: str, port: int, *, timeout_s: float) -> str:
         self.asked.append(("key", host, port))
@@ -130,15 +129,15 @@ class Machine:
 
 @dataclass
 class _Transport:
-    """Stands in for both transports: the target is None for the local one."""
+    """Stands in for the way to a place."""
 
     machine: Machine
-    target: Any = None
+    place: Mapping[str, Any]
 
     async def spawn(self, argv: Sequence[str]) -> _Transport:
         if self.machine.waits:
             await self.machine.go_on.wait()
-        self.machine.let_in(self.target)
+        self.machine.let_in(self.place)
         self.machine.asked.append(("run", *argv))
         return self
 
@@ -152,8 +151,7 @@ def made_up() -> Generator[Machine]:
     machine = Machine()
     with (
         patch("custom_components.skylapse.camera_search.find_cameras", machine.find_cameras),
-        patch("custom_components.skylapse.camera_search.LocalTransport", partial(_Transport, machine)),
-        patch("custom_components.skylapse.camera_search.SshTransport", partial(_Transport, machine)),
+        patch("custom_components.skylapse.camera_search.build_transport", lambda place: _Transport(machine, dict(place))),
         patch("custom_components.skylapse.flow_ssh.fetch_host_key", machine.fetch_host_key),
         patch("custom_components.skylapse.flow_ssh.generate_key", machine.generate_key),
         patch("custom_components.skylapse.flow_ssh.public_half", machine.public_half),

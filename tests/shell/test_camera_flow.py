@@ -167,7 +167,7 @@ async def test_another_python(hass: HomeAssistant, machine: Machine) -> None:
     machine.found = WorkerError("picamera2_missing")
     result = await step(hass, await begin(hass), "interpreter")
     assert suggested(result) == {"python": "/usr/bin/python3"}
-    for python in ("python3", "", "/usr/bin/py\nthon", "/" * 1025):
+    for python in ("python3", "", "/usr/bin/py\nthon", "/" * 256):
         result = await step(hass, result, {"python": python})
         await assert_told(hass, result, {"python": "python_unusable"})
         assert suggested(result) == {"python": python}

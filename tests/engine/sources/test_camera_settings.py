@@ -326,6 +326,7 @@ def test_the_cut_is_of_the_part_of_the_sensor_that_the_mode_reads() -> None:
     # before a camera is configured, libcamera gives a placeholder: then the pixel array counts
     placeholder = [[0, 0, 0, 0], [65535, 65535, 65535, 65535], [0, 0, 0, 0]]
     assert cut.with_limits({"ScalerCrop": placeholder}).controls() == cut.controls()
+    assert cut.with_limits({"ScalerCrop": [None, None, [0, 0, 4656, 3496]]}).controls() == cut.controls()
     assert (
         refused(probe(controls={"ScalerCrop": placeholder}, pixel_array=None), roi_left=10, roi_width=50).placeholders["field"]
         == "roi_left"

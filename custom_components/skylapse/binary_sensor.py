@@ -1,4 +1,4 @@
-"""Binary sensors: whether the station photographs, whether it needs a look, whether its destinations are there."""
+"""Binary sensors: whether the station photographs, whether it needs a look, whether its camera and destinations are there."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import SUBENTRY_DESTINATION, SUBENTRY_SCHEDULE
+from .engine.sources.base import SourceCapabilities
+from .engine.sources.live import HostReading
 from .engine.status import ScheduleStatus, StationStatus
 from .entity import DestinationEntity, ScheduleEntity, SkylapseEntity
 from .errors import describe
@@ -20,10 +22,11 @@ PARALLEL_UPDATES = 0
 
 @dataclass(frozen=True, kw_only=True)
 class StationBinarySensorDescription(BinarySensorEntityDescription):
-    """A yes or no of the whole station."""
+    """A yes or no of the whole station, or of its camera; None is not known."""
 
-    value_fn: Callable[[StationStatus], bool]
+    value_fn: Callable[[StationStatus], bool | None]
     attributes_fn: Callable[[StationStatus], Mapping[str, Any]] | None = None
+    exists_fn: Callable[[SourceCapabilities], bool] = lambda _capabilities: True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,11 @@ class ScheduleBinarySensorDescription(BinarySensorEntityDescription):
 
     value_fn: Callable[[ScheduleStatus], bool]
     attributes_fn: Callable[[ScheduleStatus], Mapping[str, Any]] | None = None
+
+
+def of_host(read: Callable[[HostReading], bool | None]) -> Callable[[StationStatus], bool | None]:
+    """Return what reads how the camera's host does; None while that is not known."""
+    return lambda status: read(status.camera.host) if status.camera and status.camera.host else None
 
 
 STATION_SENSORS: tuple[StationBinarySensorDescription, ...] = (
@@ -58,6 +66,30 @@ STATION_SENSORS: tuple[StationBinarySensorDescription, ...] = (
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda status: bool(status.problems),
         attributes_fn=lambda status: {"reasons": sorted(status.problems)},
+    ),
+    StationBinarySensorDescription(
+        key="camera_connection",
+        translation_key="camera_connection",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        exists_fn=lambda capabilities: capabilities.host,
+        value_fn=lambda status: status.camera.connected if status.camera else None,
+    ),
+    StationBinarySensorDescription(
+        key="host_throttled",
+        translation_key="host_throttled",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        exists_fn=lambda capabilities: capabilities.host,
+        value_fn=of_host(lambda host: host.throttled),
+    ),
+    StationBinarySensorDescription(
+        key="host_under_voltage",
+        translation_key="host_under_voltage",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        exists_fn=lambda capabilities: capabilities.host,
+        value_fn=of_host(lambda host: host.under_voltage),
     ),
 )
 
@@ -88,7 +120,9 @@ CONNECTIVITY = BinarySensorEntityDescription(
 
 async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the binary sensors of one camera."""
-    async_add_entities(StationBinarySensor(entry, description) for description in STATION_SENSORS)
+    capabilities = entry.runtime_data.station.capabilities
+    there = [description for description in STATION_SENSORS if description.exists_fn(capabilities)]
+    async_add_entities(StationBinarySensor(entry, description) for description in there)
     for subentry in entry.get_subentries_of_type(SUBENTRY_SCHEDULE):
         async_add_entities(
             [ScheduleBinarySensor(entry, description, subentry) for description in SCHEDULE_SENSORS],
@@ -99,13 +133,13 @@ async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry, asy
 
 
 class StationBinarySensor(SkylapseEntity, BinarySensorEntity):
-    """A yes or no of the whole station."""
+    """A yes or no of the whole station, or of its camera."""
 
     entity_description: StationBinarySensorDescription
 
     @property
     @override
-    def is_on(self) -> bool:
+    def is_on(self) -> bool | None:
         """Return the state."""
         return self.entity_description.value_fn(self.coordinator.data)
 

@@ -1,4 +1,4 @@
-"""Buttons: a frame now, and the uploads once more."""
+"""Buttons: a frame now, the focus anew, and the uploads once more."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import SUBENTRY_DESTINATION
+from .engine.errors import SourceError
+from .engine.sources.base import SourceCapabilities
 from .entity import DestinationEntity, SkylapseEntity
 from .errors import translated_errors
 from .runtime import SkylapseConfigEntry
@@ -25,6 +27,14 @@ class StationButtonDescription(ButtonEntityDescription):
     """Something the station can be told to do once."""
 
     press_fn: Callable[[Station], Awaitable[Any]]
+    exists_fn: Callable[[SourceCapabilities], bool] = lambda _capabilities: True
+
+
+async def autofocus(station: Station) -> None:
+    """Let the camera find its focus. A failure is told to whoever pressed, and not only to the log."""
+    found = await station.autofocus()
+    if not found.success:
+        raise SourceError("autofocus_failed")
 
 
 STATION_BUTTONS: tuple[StationButtonDescription, ...] = (
@@ -32,6 +42,13 @@ STATION_BUTTONS: tuple[StationButtonDescription, ...] = (
         key="capture_now",
         translation_key="capture_now",
         press_fn=lambda station: station.capture(),
+    ),
+    StationButtonDescription(
+        key="autofocus",
+        translation_key="autofocus",
+        entity_category=EntityCategory.CONFIG,
+        exists_fn=lambda capabilities: capabilities.autofocus,
+        press_fn=autofocus,
     ),
     StationButtonDescription(
         key="retry_uploads",
@@ -46,7 +63,8 @@ DESTINATION_RETRY = ButtonEntityDescription(key="retry_uploads", translation_key
 
 async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the buttons of one camera and its destinations."""
-    async_add_entities(StationButton(entry, description) for description in STATION_BUTTONS)
+    capabilities = entry.runtime_data.station.capabilities
+    async_add_entities(StationButton(entry, description) for description in STATION_BUTTONS if description.exists_fn(capabilities))
     for subentry in entry.get_subentries_of_type(SUBENTRY_DESTINATION):
         async_add_entities([DestinationRetryButton(entry, DESTINATION_RETRY, subentry)], config_subentry_id=subentry.subentry_id)
 

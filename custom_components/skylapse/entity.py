@@ -15,6 +15,9 @@ from .coordinator import SkylapseCoordinator
 from .engine.status import DestinationStatus, ScheduleStatus
 from .runtime import SkylapseConfigEntry
 
+DIOPTRES = "dpt"
+"""Unit of the lens position: one over the distance in metres that is sharp, so 0 is infinity."""
+
 
 def station_device(hass: HomeAssistant, entry: SkylapseConfigEntry) -> DeviceInfo:
     """Return the device of the camera itself."""

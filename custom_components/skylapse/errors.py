@@ -12,8 +12,12 @@ from .engine.errors import ScheduleError, SkylapseError
 
 INPUT_ERRORS = frozenset(
     {
+        "camera_cannot",
+        "ev_out_of_range",
         "exposure_out_of_range",
+        "focus_positions_invalid",
         "gain_out_of_range",
+        "lens_position_out_of_range",
         "no_destinations",
         "nothing_to_upload",
         "path_missing",

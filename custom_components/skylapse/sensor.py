@@ -1,41 +1,35 @@
-"""Sensors: what the station photographed, what is still on its way, and how much room is left."""
+"""Sensors: what the station photographed, how its camera and that one's host do, what is still on its way, how much room is left."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, override
 
 from homeassistant.components.sensor import SensorDeviceClass, SensorEntity, SensorEntityDescription, SensorStateClass
-from homeassistant.const import MAX_LENGTH_STATE_STATE, EntityCategory, UnitOfInformation, UnitOfRatio, UnitOfTime
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.const import (
+    LIGHT_LUX,
+    MAX_LENGTH_STATE_STATE,
+    EntityCategory,
+    UnitOfInformation,
+    UnitOfRatio,
+    UnitOfTemperature,
+    UnitOfTime,
+)
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import SUBENTRY_DESTINATION, SUBENTRY_SCHEDULE
-from .engine.status import DestinationStatus, ScheduleStatus, StationStatus
-from .entity import DestinationEntity, ScheduleEntity, SkylapseEntity
+from .engine.frames.records import FrameDetails
+from .engine.sources.live import CameraReading, HostReading
+from .engine.status import ScheduleStatus, StationStatus
+from .entity import DIOPTRES, ScheduleEntity, SkylapseEntity
 from .errors import describe
+from .figure import CALM_S, SLOW_S, DestinationSensor, DestinationSensorDescription, StationSensor, StationSensorDescription, Value
 from .runtime import SkylapseConfigEntry
 
 PARALLEL_UPDATES = 0
 
 NONE = "none"
 """The state of a text sensor that has nothing to tell, which is not the same as not knowing. Translated."""
-
-CALM_S = 10
-"""Seconds: fresh enough to watch, and a tenth of the rows in the recorder where a frame is taken every second. The last change of
-a row of them is told with the station's next status, which comes after 30 s at the latest."""
-
-type Value = datetime | float | int | str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class StationSensorDescription(SensorEntityDescription):
-    """A figure of the whole station."""
-
-    value_fn: Callable[[StationStatus], Value]
-    calm: bool = False
-    tells_nothing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +39,6 @@ class ScheduleSensorDescription(SensorEntityDescription):
     value_fn: Callable[[ScheduleStatus], Value]
 
 
-@dataclass(frozen=True, kw_only=True)
-class DestinationSensorDescription(SensorEntityDescription):
-    """A figure of one destination."""
-
-    value_fn: Callable[[DestinationStatus], Value]
-    calm: bool = False
-    tells_nothing: bool = False
-
-
 STATION_SENSORS: tuple[StationSensorDescription, ...] = (
     StationSensorDescription(
         key="capture_success",
@@ -61,14 +46,14 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         native_unit_of_measurement=UnitOfRatio.PERCENTAGE,
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=1,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda status: status.capture_success_percent,
     ),
     StationSensorDescription(
         key="queue_length",
         translation_key="queue_length",
         state_class=SensorStateClass.MEASUREMENT,
-        calm=True,
+        calm_s=CALM_S,
         tells_nothing=True,
         value_fn=lambda status: status.queue.queued,
     ),
@@ -80,7 +65,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         suggested_unit_of_measurement=UnitOfInformation.MEGABYTES,
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
-        calm=True,
+        calm_s=CALM_S,
         tells_nothing=True,
         value_fn=lambda status: status.queue.queued_bytes,
     ),
@@ -88,7 +73,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         key="oldest_queued",
         translation_key="oldest_queued",
         device_class=SensorDeviceClass.TIMESTAMP,
-        calm=True,
+        calm_s=CALM_S,
         tells_nothing=True,
         value_fn=lambda status: status.queue.oldest_queued_at,
     ),
@@ -96,7 +81,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         key="frames_captured",
         translation_key="frames_captured",
         state_class=SensorStateClass.TOTAL_INCREASING,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda status: status.frames_total,
     ),
     StationSensorDescription(
@@ -130,7 +115,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         native_unit_of_measurement=UnitOfTime.MILLISECONDS,
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=0,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda status: status.last_frame.details.duration_ms if status.last_frame else None,
     ),
     StationSensorDescription(
@@ -140,7 +125,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         native_unit_of_measurement=UnitOfTime.SECONDS,
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=1,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda status: status.achieved_interval_s,
     ),
     # a text and no enum: the names of schedules are the person's own
@@ -153,7 +138,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         key="last_verified",
         translation_key="last_verified",
         device_class=SensorDeviceClass.TIMESTAMP,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda status: status.queue.last_verified_at,
     ),
     StationSensorDescription(
@@ -161,7 +146,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         translation_key="verified",
         # a copy that turns out to be damaged counts no more, so this may fall
         state_class=SensorStateClass.MEASUREMENT,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda status: status.queue.verified,
     ),
     StationSensorDescription(
@@ -173,7 +158,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         suggested_display_precision=2,
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda status: status.storage_used_bytes,
     ),
     StationSensorDescription(
@@ -185,7 +170,7 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
         entity_category=EntityCategory.DIAGNOSTIC,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda status: status.storage_free_bytes,
     ),
     StationSensorDescription(
@@ -203,6 +188,169 @@ STATION_SENSORS: tuple[StationSensorDescription, ...] = (
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
         value_fn=lambda status: status.backoff_until,
+    ),
+)
+
+
+def of_frame(read: Callable[[FrameDetails], Value]) -> Callable[[StationStatus], Value]:
+    """Return what reads the last frame's details; before the first one nothing is known."""
+    return lambda status: read(status.last_frame.details) if status.last_frame else None
+
+
+def of_camera(read: Callable[[CameraReading], Value]) -> Callable[[StationStatus], Value]:
+    """Return what reads what the camera told last."""
+    return lambda status: read(status.camera) if status.camera else None
+
+
+def of_host(read: Callable[[HostReading], Value]) -> Callable[[StationStatus], Value]:
+    """Return what reads how the camera's host does."""
+    return lambda status: read(status.camera.host) if status.camera and status.camera.host else None
+
+
+CAMERA_SENSORS: tuple[StationSensorDescription, ...] = (
+    StationSensorDescription(
+        key="illuminance",
+        translation_key="illuminance",
+        device_class=SensorDeviceClass.ILLUMINANCE,
+        native_unit_of_measurement=LIGHT_LUX,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=1,
+        calm_s=CALM_S,
+        exists_fn=lambda capabilities: capabilities.reports_exposure,
+        value_fn=of_frame(lambda details: details.lux),
+    ),
+    StationSensorDescription(
+        key="exposure_time",
+        translation_key="exposure_time",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.MICROSECONDS,
+        suggested_unit_of_measurement=UnitOfTime.MILLISECONDS,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=2,
+        calm_s=CALM_S,
+        exists_fn=lambda capabilities: capabilities.reports_exposure,
+        value_fn=of_frame(lambda details: details.exposure_us),
+    ),
+    StationSensorDescription(
+        key="gain",
+        translation_key="gain",
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=2,
+        calm_s=CALM_S,
+        exists_fn=lambda capabilities: capabilities.reports_exposure,
+        value_fn=of_frame(lambda details: details.gain),
+    ),
+    # no device class: that of temperatures would have it shown in °C
+    StationSensorDescription(
+        key="colour_temperature",
+        translation_key="colour_temperature",
+        native_unit_of_measurement=UnitOfTemperature.KELVIN,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        calm_s=CALM_S,
+        exists_fn=lambda capabilities: capabilities.reports_exposure,
+        value_fn=of_frame(lambda details: details.colour_temperature_k),
+    ),
+    StationSensorDescription(
+        key="sensor_temperature",
+        translation_key="sensor_temperature",
+        device_class=SensorDeviceClass.TEMPERATURE,
+        native_unit_of_measurement=UnitOfTemperature.CELSIUS,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=1,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        calm_s=SLOW_S,
+        exists_fn=lambda capabilities: capabilities.sensor_temperature,
+        value_fn=of_camera(lambda camera: camera.sensor_temperature_c),
+    ),
+    StationSensorDescription(
+        key="focus_measure",
+        translation_key="focus_measure",
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        calm_s=CALM_S,
+        exists_fn=lambda capabilities: capabilities.focus_measure,
+        value_fn=of_camera(lambda camera: camera.focus_measure),
+    ),
+    StationSensorDescription(
+        key="lens_position",
+        translation_key="lens_position",
+        native_unit_of_measurement=DIOPTRES,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=2,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        calm_s=CALM_S,
+        exists_fn=lambda capabilities: capabilities.lens_range is not None,
+        value_fn=of_camera(lambda camera: camera.lens_position),
+    ),
+    StationSensorDescription(
+        key="camera_restarts",
+        translation_key="camera_restarts",
+        state_class=SensorStateClass.TOTAL_INCREASING,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        exists_fn=lambda capabilities: capabilities.host,
+        value_fn=of_camera(lambda camera: camera.restarts),
+    ),
+    StationSensorDescription(
+        key="host_temperature",
+        translation_key="host_temperature",
+        device_class=SensorDeviceClass.TEMPERATURE,
+        native_unit_of_measurement=UnitOfTemperature.CELSIUS,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=1,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        calm_s=SLOW_S,
+        exists_fn=lambda capabilities: capabilities.host,
+        value_fn=of_host(lambda host: host.cpu_temperature_c),
+    ),
+    StationSensorDescription(
+        key="host_memory_used",
+        translation_key="host_memory_used",
+        native_unit_of_measurement=UnitOfRatio.PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=1,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        calm_s=SLOW_S,
+        exists_fn=lambda capabilities: capabilities.host,
+        value_fn=of_host(lambda host: host.memory_used_percent),
+    ),
+    StationSensorDescription(
+        key="host_disk_used",
+        translation_key="host_disk_used",
+        native_unit_of_measurement=UnitOfRatio.PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=1,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        calm_s=SLOW_S,
+        exists_fn=lambda capabilities: capabilities.host,
+        value_fn=of_host(lambda host: host.disk_used_percent),
+    ),
+    StationSensorDescription(
+        key="host_load",
+        translation_key="host_load",
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=2,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        calm_s=SLOW_S,
+        exists_fn=lambda capabilities: capabilities.host,
+        value_fn=of_host(lambda host: host.load_1m),
+    ),
+    StationSensorDescription(
+        key="host_cma_free",
+        translation_key="host_cma_free",
+        device_class=SensorDeviceClass.DATA_SIZE,
+        native_unit_of_measurement=UnitOfInformation.BYTES,
+        suggested_unit_of_measurement=UnitOfInformation.MEGABYTES,
+        suggested_display_precision=0,
+        state_class=SensorStateClass.MEASUREMENT,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        calm_s=SLOW_S,
+        exists_fn=lambda capabilities: capabilities.host,
+        value_fn=of_host(lambda host: host.cma_free_bytes),
     ),
 )
 
@@ -228,7 +376,7 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         key="queue_length",
         translation_key="queue_length",
         state_class=SensorStateClass.MEASUREMENT,
-        calm=True,
+        calm_s=CALM_S,
         tells_nothing=True,
         value_fn=lambda destination: destination.queue.queued,
     ),
@@ -241,7 +389,7 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         suggested_display_precision=1,
         state_class=SensorStateClass.MEASUREMENT,
         entity_registry_enabled_default=False,
-        calm=True,
+        calm_s=CALM_S,
         tells_nothing=True,
         value_fn=lambda destination: destination.queue.queued_bytes,
     ),
@@ -250,7 +398,7 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         translation_key="oldest_queued",
         device_class=SensorDeviceClass.TIMESTAMP,
         entity_registry_enabled_default=False,
-        calm=True,
+        calm_s=CALM_S,
         tells_nothing=True,
         value_fn=lambda destination: destination.queue.oldest_queued_at,
     ),
@@ -258,7 +406,7 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         key="last_verified",
         translation_key="last_verified",
         device_class=SensorDeviceClass.TIMESTAMP,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda destination: destination.queue.last_verified_at,
     ),
     DestinationSensorDescription(
@@ -266,7 +414,7 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
         translation_key="verified",
         # a copy that turns out to be damaged counts no more, so this may fall
         state_class=SensorStateClass.MEASUREMENT,
-        calm=True,
+        calm_s=CALM_S,
         value_fn=lambda destination: destination.queue.verified,
     ),
     DestinationSensorDescription(
@@ -289,7 +437,9 @@ DESTINATION_SENSORS: tuple[DestinationSensorDescription, ...] = (
 
 async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry, async_add_entities: AddConfigEntryEntitiesCallback) -> None:
     """Set up the sensors of one camera, its schedules and its destinations."""
-    async_add_entities([*(StationSensor(entry, description) for description in STATION_SENSORS), LastErrorSensor(entry, LAST_ERROR)])
+    capabilities = entry.runtime_data.station.capabilities
+    there = [description for description in (*STATION_SENSORS, *CAMERA_SENSORS) if description.exists_fn(capabilities)]
+    async_add_entities([*(StationSensor(entry, description) for description in there), LastErrorSensor(entry, LAST_ERROR)])
     for subentry in entry.get_subentries_of_type(SUBENTRY_SCHEDULE):
         async_add_entities(
             [ScheduleSensor(entry, description, subentry) for description in SCHEDULE_SENSORS], config_subentry_id=subentry.subentry_id
@@ -299,56 +449,6 @@ async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry, asy
             [DestinationSensor(entry, description, subentry) for description in DESTINATION_SENSORS],
             config_subentry_id=subentry.subentry_id,
         )
-
-
-class Figure(SkylapseEntity, SensorEntity):
-    """A figure of the station or of one of its destinations.
-
-    A *calm* one moves with every frame. It is told at most once per stretch of ``CALM_S``: the recorder keeps each state.
-    One that *tells nothing* says so at once when it has become nothing: an empty queue must not look as if something were stuck in it.
-    """
-
-    entity_description: StationSensorDescription | DestinationSensorDescription
-    _told_in: int | None = None
-    """The stretch in which the value shown was told; None for the one from the beginning."""
-
-    @abstractmethod
-    def read(self) -> Value:
-        """Return the figure as the station has it now."""
-
-    @override
-    async def async_added_to_hass(self) -> None:
-        """Show the figure of the beginning."""
-        await super().async_added_to_hass()
-        self._attr_native_value = self.read()
-
-    @callback
-    @override
-    def async_entity_id_changed(self, old_entity_id: str) -> None:
-        """Keep the figure under a new name."""
-
-    @callback
-    @override
-    def _handle_coordinator_update(self) -> None:
-        """Show the figure, if it is time to."""
-        value, stretch = self.read(), int(self.hass.loop.time() // CALM_S)
-        description = self.entity_description
-        at_once = not description.calm or stretch != self._told_in or (description.tells_nothing and not value)
-        if value != self._attr_native_value and at_once:
-            self._attr_native_value, self._told_in = value, stretch
-        super()._handle_coordinator_update()
-
-
-class StationSensor(Figure):
-    """A figure of the whole station."""
-
-    entity_description: StationSensorDescription
-
-    @override
-    def read(self) -> Value:
-        """Return the figure as the station has it now."""
-        value = self.entity_description.value_fn(self.coordinator.data)
-        return value[:MAX_LENGTH_STATE_STATE] if isinstance(value, str) else value
 
 
 class LastErrorSensor(SkylapseEntity, SensorEntity):
@@ -386,15 +486,3 @@ class ScheduleSensor(ScheduleEntity, SensorEntity):
         """Return the figure."""
         schedule = self.schedule
         return self.entity_description.value_fn(schedule) if schedule else None
-
-
-class DestinationSensor(DestinationEntity, Figure):
-    """A figure of one destination."""
-
-    entity_description: DestinationSensorDescription
-
-    @override
-    def read(self) -> Value:
-        """Return the figure as the station has it now."""
-        destination = self.destination
-        return self.entity_description.value_fn(destination) if destination else None

@@ -1,4 +1,4 @@
-"""The actions: capture, upload, verify, get_status and cleanup. They exist whether or not a camera is loaded."""
+"""The actions: on frames, on their copies, and on the camera itself. They exist whether or not a camera is loaded."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -12,7 +12,7 @@ from homeassistant.helpers.service import async_get_config_entry, async_register
 from homeassistant.util.json import JsonObjectType
 import voluptuous as vol
 
-from .const import DOMAIN, SUBENTRY_DESTINATION
+from .const import DOMAIN, OPT_LENS_POSITION, SUBENTRY_DESTINATION
 from .engine.frames.records import UploadRecord, UploadState
 from .errors import describe, invalid, translated_errors
 from .json_view import to_json
@@ -23,6 +23,9 @@ ACTION_UPLOAD = "upload"
 ACTION_VERIFY = "verify"
 ACTION_GET_STATUS = "get_status"
 ACTION_CLEANUP = "cleanup"
+ACTION_TEST_CAPTURE = "test_capture"
+ACTION_FOCUS_SWEEP = "focus_sweep"
+ACTION_MEASURE_BASELINE = "measure_baseline"
 
 FIELD_ENTRY = "config_entry_id"
 FIELD_EXPOSURE = "exposure_us"
@@ -34,23 +37,58 @@ FIELD_TIMEOUT = "timeout"
 FIELD_FROM = "from_day"
 FIELD_TO = "to_day"
 FIELD_DRY_RUN = "dry_run"
+FIELD_START = "from"
+FIELD_END = "to"
+FIELD_STEPS = "steps"
+FIELD_POSITIONS = "positions"
+FIELD_APPLY = "apply"
+FIELD_COUNT = "count"
+FIELD_BASELINE = "baseline_ms"
+FIELD_STORE = "store"
 
 MAX_EXPOSURE_US = 3_600_000_000
 """One hour, far beyond what any sensor takes."""
 MAX_GAIN = 1024.0
 DEFAULT_TIMEOUT_S = 300
 MAX_TIMEOUT_S = 86_400
+DEFAULT_STEPS = 11
+MAX_STEPS = 50
+MAX_DIOPTRES = 100.0
+"""One centimetre, far nearer than any lens; the camera's own limits are checked by it."""
+DEFAULT_COUNT = 10
+MAX_COUNT = 100
+MAX_BASELINE_MS = 3_600_000
 LISTED = 1000
 """How many files a response names at most; its counts are always of all."""
 
 ENTRY = {vol.Optional(FIELD_ENTRY): cv.string}
 DESTINATIONS = {vol.Optional(FIELD_DESTINATIONS): vol.All(cv.ensure_list, [cv.string], vol.Length(min=1))}
 
+POSITION = vol.All(vol.Coerce(float), vol.Range(min=0.0, max=MAX_DIOPTRES))
+
 CAPTURE_SCHEMA = vol.Schema(
     {
         **ENTRY,
         vol.Optional(FIELD_EXPOSURE): vol.All(vol.Coerce(int), vol.Range(min=1, max=MAX_EXPOSURE_US)),
         vol.Optional(FIELD_GAIN): vol.All(vol.Coerce(float), vol.Range(min=1.0, max=MAX_GAIN)),
+    }
+)
+FOCUS_SWEEP_SCHEMA = vol.Schema(
+    {
+        **ENTRY,
+        vol.Optional(FIELD_START): POSITION,
+        vol.Optional(FIELD_END): POSITION,
+        vol.Optional(FIELD_STEPS): vol.All(vol.Coerce(int), vol.Range(min=2, max=MAX_STEPS)),
+        vol.Optional(FIELD_POSITIONS): vol.All(cv.ensure_list, [POSITION], vol.Length(min=2, max=MAX_STEPS)),
+        vol.Optional(FIELD_APPLY, default=False): cv.boolean,
+    }
+)
+MEASURE_BASELINE_SCHEMA = vol.Schema(
+    {
+        **ENTRY,
+        vol.Optional(FIELD_COUNT, default=DEFAULT_COUNT): vol.All(vol.Coerce(int), vol.Range(min=1, max=MAX_COUNT)),
+        vol.Optional(FIELD_BASELINE): vol.All(vol.Coerce(float), vol.Range(min=1.0, max=MAX_BASELINE_MS)),
+        vol.Optional(FIELD_STORE, default=False): cv.boolean,
     }
 )
 UPLOAD_SCHEMA = vol.Schema(
@@ -73,6 +111,9 @@ def async_setup_services(hass: HomeAssistant) -> None:
     hass.services.async_register(DOMAIN, ACTION_CAPTURE, _capture, CAPTURE_SCHEMA, SupportsResponse.OPTIONAL)
     hass.services.async_register(DOMAIN, ACTION_VERIFY, _verify, VERIFY_SCHEMA, SupportsResponse.OPTIONAL)
     hass.services.async_register(DOMAIN, ACTION_GET_STATUS, _get_status, STATUS_SCHEMA, SupportsResponse.ONLY)
+    hass.services.async_register(DOMAIN, ACTION_TEST_CAPTURE, _test_capture, CAPTURE_SCHEMA, SupportsResponse.ONLY)
+    hass.services.async_register(DOMAIN, ACTION_FOCUS_SWEEP, _focus_sweep, FOCUS_SWEEP_SCHEMA, SupportsResponse.ONLY)
+    hass.services.async_register(DOMAIN, ACTION_MEASURE_BASELINE, _measure_baseline, MEASURE_BASELINE_SCHEMA, SupportsResponse.ONLY)
     async_register_admin_service(hass, DOMAIN, ACTION_UPLOAD, _upload, UPLOAD_SCHEMA, SupportsResponse.OPTIONAL)
     async_register_admin_service(hass, DOMAIN, ACTION_CLEANUP, _cleanup, CLEANUP_SCHEMA, SupportsResponse.OPTIONAL)
 
@@ -105,6 +146,71 @@ async def _capture(call: ServiceCall) -> ServiceResponse:
         },
         "destinations": [_destination_name(entry, destination_id) for destination_id in outcome.destinations],
     }
+
+
+async def _test_capture(call: ServiceCall) -> ServiceResponse:
+    """Take one frame, tell what it saw and keep nothing of it."""
+    entry = _entry(call)
+    with translated_errors():
+        taken = await entry.runtime_data.station.test_capture(exposure_us=call.data.get(FIELD_EXPOSURE), gain=call.data.get(FIELD_GAIN))
+    shot = taken.shot
+    return {
+        "instant": shot.taken_at.isoformat(),
+        "duration_ms": taken.duration_ms,
+        "size_bytes": len(shot.jpeg),
+        "width": shot.width_px,
+        "height": shot.height_px,
+        "exposure_us": shot.exposure_us,
+        "gain": shot.gain,
+        "lux": shot.lux,
+        "colour_temperature_k": shot.colour_temperature_k,
+        "sensor_temperature_c": shot.sensor_temperature_c,
+        "focus_measure": shot.focus_measure,
+        "lens_position": shot.lens_position,
+        "brightness": to_json(taken.brightness),
+    }
+
+
+async def _focus_sweep(call: ServiceCall) -> ServiceResponse:
+    """Measure the sharpness at lens positions, and keep the best one if asked to."""
+    entry = _entry(call)
+    station = entry.runtime_data.station
+    positions = _positions(call, station.capabilities.lens_range)
+    with translated_errors():
+        sweep = await station.focus_sweep(positions)
+    apply: bool = call.data[FIELD_APPLY]
+    if apply:
+        found = {"focus_mode": "fixed", OPT_LENS_POSITION: round(sweep.best, 2)}
+        call.hass.config_entries.async_update_entry(entry, options={**entry.options, **found})
+    return {"steps": to_json(sweep.steps), "best": sweep.best, "applied": apply}
+
+
+def _positions(call: ServiceCall, lens_range: tuple[float, float] | None) -> list[float] | None:
+    """Return the lens positions that are asked for in dioptres, None for the camera's own choice. Raises ``ServiceValidationError``."""
+    positions: list[float] | None = call.data.get(FIELD_POSITIONS)
+    spread = [name for name in (FIELD_START, FIELD_END, FIELD_STEPS) if name in call.data]
+    if positions is not None and spread:
+        raise invalid("positions_given_twice", fields=", ".join(spread))
+    if positions is not None or not spread:
+        return positions
+    if lens_range is None:
+        raise invalid("camera_cannot", what=ACTION_FOCUS_SWEEP)
+    start: float = call.data.get(FIELD_START, lens_range[0])
+    end: float = call.data.get(FIELD_END, lens_range[1])
+    steps: int = call.data.get(FIELD_STEPS, DEFAULT_STEPS)
+    if start == end:
+        raise invalid("positions_all_the_same", position=f"{start:g}")
+    return [round(start + (end - start) * step / (steps - 1), 4) for step in range(steps)]
+
+
+async def _measure_baseline(call: ServiceCall) -> ServiceResponse:
+    """Tell how fast the camera is, over some frames that nothing is kept of."""
+    entry = _entry(call)
+    with translated_errors():
+        report = await entry.runtime_data.station.measure_baseline(
+            call.data[FIELD_COUNT], baseline_ms=call.data.get(FIELD_BASELINE), store=call.data[FIELD_STORE]
+        )
+    return {field.name: to_json(getattr(report, field.name)) for field in fields(report)}
 
 
 async def _upload(call: ServiceCall) -> ServiceResponse:

@@ -27,7 +27,8 @@ from custom_components.skylapse.engine.frames.records import (
     UploadRecord,
     UploadState,
 )
-from custom_components.skylapse.engine.sources.base import SourceIdentity
+from custom_components.skylapse.engine.sources.base import SourceCapabilities, SourceIdentity
+from custom_components.skylapse.engine.sources.live import CameraReading, HostReading
 from custom_components.skylapse.engine.status import DestinationStatus, EventKind, ScheduleStatus, StationEvent, StationStatus
 
 AT = datetime(2026, 11, 23, 5, 45, 1, 123000, UTC)
@@ -84,6 +85,55 @@ STATUS = StationStatus(
 
 SIMULATED = SourceIdentity("simulated", "Skylapse", "Simulated sky", "seed 7")
 
+PI_CAMERA = SourceIdentity("picamera2", "Raspberry Pi", "Camera Module 3", "/base/soc/i2c0mux/i2c@1/imx708@1a")
+CAN_ALL = SourceCapabilities(
+    exposure=True,
+    gain=True,
+    reports_exposure=True,
+    exposure_range_us=(26, 112_000_000),
+    gain_range=(1.0, 16.0),
+    width_px=4608,
+    height_px=2592,
+    ev_range=(-8.0, 8.0),
+    lens_range=(0.0, 15.0),
+    autofocus=True,
+    preview=True,
+    host=True,
+    focus_measure=True,
+    sensor_temperature=True,
+)
+"""Of a camera that has everything."""
+HOST = HostReading(
+    cpu_temperature_c=48.3,
+    throttled=False,
+    under_voltage=False,
+    frequency_capped=False,
+    memory_used_percent=31.5,
+    memory_available_bytes=2_600_000_000,
+    cma_free_bytes=312_000_000,
+    cma_total_bytes=512_000_000,
+    disk_used_percent=64.25,
+    disk_free_bytes=10_000_000_000,
+    load_1m=0.42,
+    uptime_s=86_400.0,
+)
+READING = CameraReading(
+    connected=True,
+    streaming=True,
+    exposure_us=2000,
+    gain=1.5,
+    lux=321.5,
+    colour_temperature_k=5200,
+    sensor_temperature_c=37.0,
+    focus_measure=812.0,
+    lens_position=0.85,
+    restarts=2,
+    host=HOST,
+)
+SEEN = replace(FRAME, details=replace(FRAME.details, lux=321.5, colour_temperature_k=5200))
+"""The last frame of a camera that tells all of it."""
+PI_STATUS = replace(STATUS, camera=READING, last_frame=SEEN)
+
 
 def jpeg(width: int = 640, height: int = 480) -> bytes:
     """Return a JPEG of that size."""
@@ -117,6 +167,8 @@ class MadeUpStation:
     status: StationStatus = STATUS
     rebuilt_from: Path | None = None
     identity: SourceIdentity = SIMULATED
+    capabilities: SourceCapabilities = field(default_factory=SourceCapabilities)
+    live: object | None = None
     config: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(schedules=()))
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
@@ -195,6 +247,24 @@ class MadeUpStation:
     async def latest_jpeg(self) -> Any:
         return self._answer("latest_jpeg")
 
+    async def preview(self) -> Any:
+        return self._answer("preview")
+
+    async def autofocus(self) -> Any:
+        return self._answer("autofocus")
+
+    async def focus_sweep(self, positions: Sequence[float] | None) -> Any:
+        return self._answer("focus_sweep", positions)
+
+    async def adjust(self, *, ev: float | None = None, lens_position: float | None = None) -> None:
+        self._answer("adjust", ev, lens_position)
+
+    async def test_capture(self, *, exposure_us: int | None = None, gain: float | None = None) -> Any:
+        return self._answer("test_capture", exposure_us, gain)
+
+    async def measure_baseline(self, count: int, *, baseline_ms: float | None = None, store: bool = False) -> Any:
+        return self._answer("measure_baseline", count, baseline_ms, store)
+
     async def diagnostics(self) -> Any:
         return self._answer("diagnostics")
 
@@ -224,6 +294,11 @@ def garden(title: str = "Garden", entry_id: str = "01GARDEN") -> MockConfigEntry
             ),
         ],
     )
+
+
+def pi_station(**changes: Any) -> MadeUpStation:
+    """Return the station of a Pi's camera that can do everything."""
+    return MadeUpStation(**{"status": PI_STATUS, "identity": PI_CAMERA, "capabilities": CAN_ALL, "live": object(), **changes})
 
 
 async def set_up(

@@ -6,10 +6,11 @@ from homeassistant.core import HomeAssistant
 
 from custom_components.skylapse.binary_sensor import CONNECTIVITY, SCHEDULE_SENSORS, ConnectivitySensor, ScheduleBinarySensor
 from custom_components.skylapse.engine.status import Problem
-from custom_components.skylapse.sensor import DESTINATION_SENSORS, SCHEDULE_SENSORS as SCHEDULE_FIGURES, DestinationSensor, ScheduleSensor
+from custom_components.skylapse.figure import DestinationSensor
+from custom_components.skylapse.sensor import DESTINATION_SENSORS, SCHEDULE_SENSORS as SCHEDULE_FIGURES, ScheduleSensor
 from custom_components.skylapse.switch import SCHEDULE_SWITCH, ScheduleSwitch
 
-from .rig import LATER, NAS, STATUS, SUNRISE, MadeUpStation, garden, set_up, states
+from .rig import HOST, LATER, NAS, READING, STATUS, SUNRISE, MadeUpStation, garden, pi_station, set_up, states
 
 
 async def test_states_by_default(hass: HomeAssistant) -> None:
@@ -98,3 +99,25 @@ async def test_entities_of_parts_that_are_gone_have_no_value(hass: HomeAssistant
     connectivity = ConnectivitySensor(entry, CONNECTIVITY, nas)
     assert connectivity.is_on is None
     assert connectivity.extra_state_attributes is None
+
+
+async def test_a_camera_with_a_host_tells_how_that_does(hass: HomeAssistant) -> None:
+    """Whether it is connected, and whether its power supply and its cooling suffice."""
+    station = await set_up(hass, pi_station())
+
+    def told() -> tuple[str, ...]:
+        return tuple(
+            hass.states.get(f"binary_sensor.garden_{name}").state for name in ("camera_connection", "host_throttled", "host_under_voltage")
+        )
+
+    assert told() == ("on", "off", "off")
+    station.tell(camera=replace(READING, host=replace(HOST, throttled=True)))
+    assert told() == ("on", "on", "off")
+    station.tell(camera=replace(READING, host=replace(HOST, under_voltage=True)))
+    assert told() == ("on", "off", "on")
+    station.tell(camera=replace(READING, host=replace(HOST, throttled=None, under_voltage=None)))
+    assert told() == ("on", "unknown", "unknown")
+    station.tell(camera=replace(READING, connected=False, host=None))
+    assert told() == ("off", "unknown", "unknown")
+    station.tell(camera=None)
+    assert told() == ("unknown", "unknown", "unknown")

@@ -7,7 +7,7 @@ from pathlib import Path
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 
-from .rig import NAS, STATUS, MadeUpStation, set_up, states
+from .rig import NAS, READING, STATUS, pi_station, set_up, states
 
 COMMON = {
     "access_token",
@@ -19,9 +19,13 @@ COMMON = {
     "event_types",
     "friendly_name",
     "icon",
+    "max",
+    "min",
+    "mode",
     "model_name",
     "options",
     "state_class",
+    "step",
     "supported_features",
     "unit_of_measurement",
 }
@@ -31,17 +35,18 @@ BAD_HOUR = replace(
     last_error_key="capture_timeout",
     last_error_placeholders={"deadline_s": "30"},
     destinations=(replace(NAS, available=False, error_key="destination_full", error_placeholders={"path": "/mnt/nas"}),),
+    camera=READING,
 )
 
 
 async def test_every_entity_is_translated(hass: HomeAssistant, entity_registry: er.EntityRegistry) -> None:
     """Its name, each of its attributes, each of its options and its icon or device class."""
-    await set_up(hass, MadeUpStation(BAD_HOUR), all_enabled=True)
+    await set_up(hass, pi_station(status=BAD_HOUR), all_enabled=True)
     root = Path("custom_components/skylapse")
     texts = json.loads(await hass.async_add_executor_job((root / "translations/en.json").read_text))["entity"]
     icons = json.loads(await hass.async_add_executor_job((root / "icons.json").read_text))["entity"]
     shown = states(hass)
-    assert len(shown) > 40
+    assert len(shown) > 60
     for state in shown:
         entity = entity_registry.async_get(state.entity_id)
         assert entity.translation_key, state.entity_id
@@ -54,7 +59,7 @@ async def test_every_entity_is_translated(hass: HomeAssistant, entity_registry: 
 
 async def test_renaming_an_entity_changes_it_in_place(hass: HomeAssistant, entity_registry: er.EntityRegistry) -> None:
     """It is not removed and added again, which would lose what it shows for a moment."""
-    station = await set_up(hass)
+    station = await set_up(hass, pi_station())
     seen: list[str | None] = []
     hass.bus.async_listen("state_changed", lambda event: seen.append(event.data["new_state"] and event.data["new_state"].state))
     for state in states(hass):

@@ -21,7 +21,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.components.diagnostics import get_diagnostics_for_config_entry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.skylapse import async_remove_config_entry_device, sensor
+from custom_components.skylapse import async_remove_config_entry_device, figure
 from custom_components.skylapse.engine.errors import CaptureTimeout
 from custom_components.skylapse.engine.upload.marker import prepare_folder
 from custom_components.skylapse.host import image_fetcher
@@ -38,7 +38,7 @@ ALWAYS = {
 @pytest.fixture(autouse=True)
 def lively(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have calm figures told at once, too."""
-    monkeypatch.setattr(sensor, "CALM_S", 0.001)
+    monkeypatch.setattr(figure.Figure, "_stretch", lambda _self: None)
 
 
 @pytest.fixture

@@ -13,10 +13,12 @@ import pytest
 from pytest_homeassistant_custom_component.components.recorder.common import async_wait_recording_done
 
 from custom_components.skylapse.engine.frames.records import QueueCounts, SlotCounts
+from custom_components.skylapse.engine.sources.base import SourceCapabilities
+from custom_components.skylapse.engine.sources.live import CameraReading, HostReading
 from custom_components.skylapse.engine.status import EventKind
-from custom_components.skylapse.sensor import CALM_S
+from custom_components.skylapse.figure import CALM_S, SLOW_S
 
-from .rig import AT, FRAME, NAS, STATUS, MadeUpStation, garden, over, set_up, states
+from .rig import AT, FRAME, HOST, NAS, READING, STATUS, MadeUpStation, garden, over, pi_station, set_up, states
 
 SHOWN = {
     "sensor.garden_capture_success": "95.0",
@@ -51,15 +53,107 @@ DISABLED = {
     "sensor.garden_nas_next_try",
 }
 
+CAMERA_SHOWN = {
+    "sensor.garden_illuminance": "321.5",
+    "sensor.garden_exposure_time": "2.0",
+    "sensor.garden_gain": "1.5",
+    "sensor.garden_colour_temperature": "5200",
+    "sensor.garden_sensor_temperature": "37.0",
+    "sensor.garden_focus_measure": "812.0",
+    "sensor.garden_lens_position": "0.85",
+    "sensor.garden_host_temperature": "48.3",
+    "sensor.garden_host_memory_used": "31.5",
+    "sensor.garden_host_disk_used": "64.25",
+}
+"""Beside the others, where the camera has everything."""
+CAMERA_DISABLED = {
+    "sensor.garden_camera_restarts": "2",
+    "sensor.garden_host_load": "0.42",
+    "sensor.garden_host_free_picture_memory": "312.0",
+}
+OF_FRAME = {"sensor.garden_illuminance", "sensor.garden_exposure_time", "sensor.garden_gain", "sensor.garden_colour_temperature"}
+
+
+def registered(entity_registry: er.EntityRegistry) -> set[str]:
+    """Return the sensors that exist, also those that are off by default."""
+    return {entity.entity_id for entity in entity_registry.entities.values() if (entity.domain, entity.platform) == ("sensor", "skylapse")}
+
 
 async def test_each_sensor_shows_its_figure(hass: HomeAssistant, entity_registry: er.EntityRegistry) -> None:
     """The states of all sensors that are on by default, and no sensor more."""
     await set_up(hass)
     assert {state.entity_id: state.state for state in states(hass, "sensor")} == SHOWN
-    registered = {
-        entity.entity_id for entity in entity_registry.entities.values() if (entity.domain, entity.platform) == ("sensor", "skylapse")
-    }
-    assert registered == set(SHOWN) | DISABLED
+    assert registered(entity_registry) == set(SHOWN) | DISABLED
+
+
+async def test_a_camera_with_a_worker_has_more(hass: HomeAssistant, entity_registry: er.EntityRegistry) -> None:
+    """All that it can tell, of itself and of the machine it is attached to."""
+    await set_up(hass, pi_station())
+    assert {state.entity_id: state.state for state in states(hass, "sensor")} == SHOWN | CAMERA_SHOWN
+    assert registered(entity_registry) == set(SHOWN) | DISABLED | set(CAMERA_SHOWN) | set(CAMERA_DISABLED)
+    assert hass.states.get("sensor.garden_exposure_time").attributes["unit_of_measurement"] == "ms"
+    assert hass.states.get("sensor.garden_lens_position").attributes["unit_of_measurement"] == "dpt"
+    assert hass.states.get("sensor.garden_colour_temperature").attributes["unit_of_measurement"] == "K"
+
+
+async def test_noisy_figures_of_a_camera_are_there_once_enabled(hass: HomeAssistant) -> None:
+    """Restarts, load and the memory that pictures are taken into."""
+    await set_up(hass, pi_station(), all_enabled=True)
+    assert {entity_id: hass.states.get(entity_id).state for entity_id in CAMERA_DISABLED} == CAMERA_DISABLED
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "more"),
+    [
+        (SourceCapabilities(reports_exposure=True), OF_FRAME),
+        (SourceCapabilities(sensor_temperature=True), {"sensor.garden_sensor_temperature"}),
+        (SourceCapabilities(focus_measure=True), {"sensor.garden_focus_measure"}),
+        (SourceCapabilities(lens_range=(0.0, 10.0)), {"sensor.garden_lens_position"}),
+        (
+            SourceCapabilities(host=True),
+            {
+                "sensor.garden_host_temperature",
+                "sensor.garden_host_memory_used",
+                "sensor.garden_host_disk_used",
+                *CAMERA_DISABLED,
+            },
+        ),
+    ],
+)
+async def test_a_camera_has_only_what_it_can_tell(
+    hass: HomeAssistant, entity_registry: er.EntityRegistry, capabilities: SourceCapabilities, more: set[str]
+) -> None:
+    """No sensor that could never know anything."""
+    await set_up(hass, pi_station(capabilities=capabilities))
+    assert registered(entity_registry) - set(SHOWN) - DISABLED == more
+
+
+@pytest.mark.parametrize("reading", [None, CameraReading(), CameraReading(host=HostReading())])
+async def test_what_a_camera_does_not_tell_is_unknown(hass: HomeAssistant, reading: CameraReading | None) -> None:
+    """Never 0, and never unavailable: its host may be switched off for the night."""
+    await set_up(hass, pi_station(status=replace(STATUS, camera=reading, last_frame=None)), all_enabled=True)
+    for entity_id in [*CAMERA_SHOWN, *CAMERA_DISABLED]:
+        told = "0" if reading and entity_id == "sensor.garden_camera_restarts" else "unknown"
+        assert hass.states.get(entity_id).state == told, entity_id
+
+
+async def test_a_camera_that_tells_zero_is_believed(hass: HomeAssistant) -> None:
+    """At infinity the lens stands at 0."""
+    station = await set_up(hass, pi_station())
+    station.tell(camera=replace(READING, lens_position=0.0, sensor_temperature_c=0.0))
+    assert hass.states.get("sensor.garden_lens_position").state == "0.0"
+    assert hass.states.get("sensor.garden_sensor_temperature").state == "0.0"
+
+
+async def test_figures_of_a_host_are_told_once_a_minute(hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They move all the time, and nobody watches them."""
+    station = await set_up(hass, pi_station())
+    told = []
+    for second, degrees in ((SLOW_S, 50.0), (SLOW_S + CALM_S, 51.0), (2 * SLOW_S - 1, 52.0), (2 * SLOW_S, 53.0)):
+        monkeypatch.setattr(hass.loop, "time", lambda at=second: at + 0.5)
+        station.tell(camera=replace(READING, host=replace(HOST, cpu_temperature_c=degrees)))
+        told.append(hass.states.get("sensor.garden_host_temperature").state)
+    assert told == ["50.0", "50.0", "50.0", "53.0"]
 
 
 async def test_noisy_sensors_show_their_figure_once_enabled(hass: HomeAssistant) -> None:
@@ -235,11 +329,11 @@ async def test_devices(hass: HomeAssistant, device_registry: dr.DeviceRegistry) 
 
 async def test_numbers_have_statistics_and_noise_is_not_recorded(recorder_mock: Recorder, hass: HomeAssistant) -> None:
     """With a real recorder: every number has a state class, and what differs for every frame stays out of the database."""
-    station = await set_up(hass, all_enabled=True)
+    station = await set_up(hass, pi_station(), all_enabled=True)
     station.tell(last_error_key="capture_timeout", last_error_placeholders={"deadline_s": "30"})
     station.happen(EventKind.CAPTURED, {"path": "/media/a.jpg", "sha256": "ab" * 32, "schedules": ["Sunrise"]})
     numbers = [state for state in states(hass, "sensor") if state.state.replace(".", "", 1).isdigit()]
-    assert len(numbers) >= 14
+    assert len(numbers) >= 27
     assert all(ATTR_STATE_CLASS in state.attributes for state in numbers)
     await async_wait_recording_done(hass)
     recorded = await recorder_mock.async_add_executor_job(

@@ -1,5 +1,6 @@
 """The actions: what they take, what they answer, and how they say no."""
 
+from dataclasses import replace
 from datetime import date
 import json
 from pathlib import Path
@@ -14,15 +15,20 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockUser
 import voluptuous as vol
 
-from custom_components.skylapse.engine.errors import CaptureTimeout, DestinationError, SkylapseError
+from custom_components.skylapse.engine import camera_work
+from custom_components.skylapse.engine.baseline import BaselineReport, Speedup, Timings
+from custom_components.skylapse.engine.brightness import Brightness
+from custom_components.skylapse.engine.errors import CaptureTimeout, DestinationError, SkylapseError, SourceError
 from custom_components.skylapse.engine.frames.records import UploadState
 from custom_components.skylapse.engine.frames.retention import CleanupReport
+from custom_components.skylapse.engine.sources.base import Shot
+from custom_components.skylapse.engine.sources.live import FocusStep, FocusSweep
 from custom_components.skylapse.engine.station import CaptureOutcome
 from custom_components.skylapse.engine.upload.verify import VerifyReport
 
-from .rig import FRAME, LATER, MadeUpStation, garden, set_up, upload
+from .rig import AT, FRAME, LATER, MadeUpStation, garden, over, pi_station, set_up, upload
 
-ACTIONS = {"capture", "upload", "verify", "get_status", "cleanup"}
+ACTIONS = {"capture", "upload", "verify", "get_status", "cleanup", "test_capture", "focus_sweep", "measure_baseline"}
 OUTCOME = CaptureOutcome(FRAME, Path("/media/skylapse/garden") / FRAME.file.relative_path, ("nas", "removed"))
 
 
@@ -150,6 +156,20 @@ async def test_capture(hass: HomeAssistant) -> None:
         ("verify", {"destinations": [None]}),
         ("cleanup", {"dry_run": "maybe"}),
         ("get_status", {"config_entry_id": None}),
+        ("test_capture", {"exposure_us": 0}),
+        ("test_capture", {"gain": 0.5}),
+        ("focus_sweep", {"from": -0.1}),
+        ("focus_sweep", {"to": 101}),
+        ("focus_sweep", {"steps": 1}),
+        ("focus_sweep", {"steps": 51}),
+        ("focus_sweep", {"positions": [1.0]}),
+        ("focus_sweep", {"positions": [1.0, -1.0]}),
+        ("focus_sweep", {"positions": [0.1] * 51}),
+        ("focus_sweep", {"apply": "perhaps"}),
+        ("measure_baseline", {"count": 0}),
+        ("measure_baseline", {"count": 101}),
+        ("measure_baseline", {"baseline_ms": 0.5}),
+        ("measure_baseline", {"store": "perhaps"}),
     ],
 )
 async def test_bad_values_are_refused_by_the_name_of_their_field(hass: HomeAssistant, action: str, data: dict[str, Any]) -> None:
@@ -176,6 +196,140 @@ async def test_a_capture_that_fails(hass: HomeAssistant, error: SkylapseError, k
     assert type(caught.value) is kind
     assert caught.value.translation_key == error.key
     assert "{" not in str(caught.value)
+
+
+async def test_a_test_capture_tells_what_it_saw(hass: HomeAssistant) -> None:
+    """And that is all that is left of it."""
+    shot = Shot(
+        jpeg=b"x" * 1000, taken_at=AT, exposure_us=2000, gain=1.5, lux=321.5, colour_temperature_k=5200, width_px=4608, height_px=2592
+    )
+    shot = replace(shot, sensor_temperature_c=37.0, focus_measure=812.0, lens_position=0.85)
+    station = await set_up(hass, pi_station(answers={"test_capture": camera_work.TestCapture(shot, 420, Brightness(41.25, 1.5, 0.0))}))
+    answer = await act(hass, "test_capture", {"exposure_us": 2000, "gain": 1.5})
+    assert station.asked[-1] == ("test_capture", 2000, 1.5)
+    assert answer == {
+        "instant": AT.isoformat(),
+        "duration_ms": 420,
+        "size_bytes": 1000,
+        "width": 4608,
+        "height": 2592,
+        "exposure_us": 2000,
+        "gain": 1.5,
+        "lux": 321.5,
+        "colour_temperature_k": 5200,
+        "sensor_temperature_c": 37.0,
+        "focus_measure": 812.0,
+        "lens_position": 0.85,
+        "brightness": {"mean_percent": 41.25, "clipped_white_percent": 1.5, "clipped_black_percent": 0.0},
+    }
+    json.dumps(answer)
+    await act(hass, "test_capture")
+    assert station.asked[-1] == ("test_capture", None, None)
+
+
+SWEEP = FocusSweep((FocusStep(0.0, 0.01, 100.0), FocusStep(1.0, None, 300.5), FocusStep(2.0, 2.0, 50.0)), best=1.0)
+
+
+@pytest.mark.parametrize(
+    ("data", "positions"),
+    [
+        ({}, None),
+        ({"positions": [0, 0.5, "2"]}, [0.0, 0.5, 2.0]),
+        ({"from": 0, "to": 2, "steps": 3}, [0.0, 1.0, 2.0]),
+        ({"from": 2, "to": 0, "steps": 3}, [2.0, 1.0, 0.0]),
+        ({"steps": 4}, [0.0, 5.0, 10.0, 15.0]),
+        ({"to": 1}, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]),
+        ({"from": 14, "steps": 2}, [14.0, 15.0]),
+    ],
+)
+async def test_a_focus_sweep(hass: HomeAssistant, data: dict[str, Any], positions: list[float] | None) -> None:
+    """Over positions, a range, or what the camera has; the focus is left as it was."""
+    entry = garden()
+    station = await set_up(hass, pi_station(answers={"focus_sweep": SWEEP}), entry)
+    answer = await act(hass, "focus_sweep", data)
+    assert station.asked[-1] == ("focus_sweep", positions)
+    assert answer == {
+        "steps": [
+            {"position": 0.0, "lens_position": 0.01, "sharpness": 100.0},
+            {"position": 1.0, "lens_position": None, "sharpness": 300.5},
+            {"position": 2.0, "lens_position": 2.0, "sharpness": 50.0},
+        ],
+        "best": 1.0,
+        "applied": False,
+    }
+    assert entry.options == {}
+
+
+async def test_a_focus_sweep_can_keep_the_best_position(hass: HomeAssistant) -> None:
+    """As the camera's focus from now on, beside its other options."""
+    entry = garden()
+    object.__setattr__(entry, "options", {"quality": 93, "focus_mode": "hyperfocal"})
+    station = await set_up(hass, pi_station(answers={"focus_sweep": replace(SWEEP, best=1.23456)}), entry)
+    with over(station):
+        answer = await act(hass, "focus_sweep", {"apply": True})
+        await hass.async_block_till_done()
+    assert (answer["best"], answer["applied"]) == (1.23456, True)
+    assert entry.options == {"quality": 93, "focus_mode": "fixed", "lens_position": 1.23}
+    assert hass.states.get("number.garden_lens_position").state == "1.23"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"positions": [0, 1], "from": 0, "steps": 3}, "positions cannot be combined with from, steps"),
+        ({"from": 2, "to": 2}, "from and to are both 2 dpt"),
+    ],
+)
+async def test_a_focus_sweep_that_makes_no_sense_is_refused(hass: HomeAssistant, data: dict[str, Any], told: str) -> None:
+    """By the names of its fields."""
+    station = await set_up(hass, pi_station())
+    with pytest.raises(ServiceValidationError, match=told):
+        await act(hass, "focus_sweep", data)
+    assert station.asked == [("start",)]
+
+
+@pytest.mark.parametrize("data", [{}, {"steps": 5}])
+async def test_a_camera_without_a_lens_motor_cannot_be_swept(hass: HomeAssistant, data: dict[str, Any]) -> None:
+    """Whatever is asked for."""
+    await set_up(hass, MadeUpStation(answers={"focus_sweep": SourceError("camera_cannot", what="focus_sweep")}))
+    with pytest.raises(ServiceValidationError, match="focus_sweep") as caught:
+        await act(hass, "focus_sweep", data)
+    assert caught.value.translation_key == "camera_cannot"
+
+
+async def test_measure_baseline(hass: HomeAssistant) -> None:
+    """Ten frames unless told otherwise; the answer says what was measured, and what not."""
+    report = BaselineReport(
+        at=AT,
+        count=10,
+        succeeded=9,
+        success_percent=90.0,
+        timings=Timings(700.0, 12.5, 680.0, 720.0, 700.0, 718.0, 720.0),
+        speedup=Speedup(7000.0, "given", 10.1, 10.0),
+        errors=("capture_timeout",),
+        stored=True,
+    )
+    station = await set_up(hass, pi_station(answers={"measure_baseline": report}))
+    answer = await act(hass, "measure_baseline")
+    assert station.asked[-1] == ("measure_baseline", 10, None, False)
+    json.dumps(answer)
+    assert (answer["at"], answer["count"], answer["success_percent"], answer["errors"]) == (AT.isoformat(), 10, 90.0, ["capture_timeout"])
+    assert answer["timings"]["p95_ms"] == 718.0
+    assert answer["speedup"] == {"baseline_ms": 7000.0, "baseline_from": "given", "mean_of_ratios": 10.1, "ratio_of_means": 10.0}
+    assert answer["measured"]
+    assert "uploading" in answer["not_measured"]
+    await act(hass, "measure_baseline", {"count": 100, "baseline_ms": 7000, "store": True})
+    assert station.asked[-1] == ("measure_baseline", 100, 7000.0, True)
+
+
+@pytest.mark.parametrize("action", ["test_capture", "focus_sweep", "measure_baseline"])
+async def test_work_with_the_camera_fails_aloud(hass: HomeAssistant, action: str) -> None:
+    """And is of no use without its answer."""
+    await set_up(hass, pi_station(answers={action: CaptureTimeout(deadline_s=30)}))
+    with pytest.raises(HomeAssistantError, match="did not answer within 30 s"):
+        await act(hass, action)
+    with pytest.raises(ServiceValidationError):
+        await act(hass, action, answer=False)
 
 
 async def test_upload_queues_and_does_not_wait(hass: HomeAssistant, allowed: Path) -> None:

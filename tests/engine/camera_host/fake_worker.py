@@ -42,6 +42,8 @@ def fault(what, number):
         time.sleep(3600)
     if what == "babble":
         emit(b"Hello, I am a shell's greeting\n" * 9)
+    if what == "last":
+        emit(pack({"id": number, "ok": True, "result": {"last": True}}) + b"Goodbye, and thanks for all the light")
     if what == "crc":
         emit(pack({"id": number, "ok": True, "result": {}}, b"x" * 1000, lie=1))
     if what == "half":
@@ -80,18 +82,19 @@ def answer(request):
         return
     if args.get("sleep_s"):
         time.sleep(args["sleep_s"])
+    first = True
     if args.get("once"):
         try:
             open(args["once"], "x").close()
         except FileExistsError:
-            pass
-        else:
-            fault(args["fault"], number)
-    elif args.get("fault"):
+            first = False
+    if first and args.get("fault"):
         fault(args["fault"], number)
-        if args["fault"] == "drip":
+        if args["fault"] in ("drip", "last"):
             return
-    error = args.get("error") or (BEHAVIOUR.get("configure_error") if op == "configure" else None)
+    error = args.get("error") if first else None
+    if op == "configure":
+        error = BEHAVIOUR.get("configure_error")
     if error is not None:
         send({"id": number, "ok": False, "error": error})
         return

@@ -88,7 +88,7 @@ async def test_a_refusal_is_an_error_and_the_worker_goes_on(start_worker: StartW
             "capture", {"error": {"key": "camera_setting_refused", "placeholders": {"setting": "Sharpness"}}}, deadline_s=5
         )
     assert (caught.value.key, caught.value.placeholders) == ("camera_setting_refused", {"setting": "Sharpness"})
-    assert (worker.alive, worker.spoilt) == (True, False)
+    assert (worker.alive, worker.spoilt) == (True, None)
 
 
 async def test_a_fatal_error_spoils_it(start_worker: StartWorker) -> None:
@@ -96,7 +96,8 @@ async def test_a_fatal_error_spoils_it(start_worker: StartWorker) -> None:
     worker = await start_worker(on_end=lambda: ends.append(True))
     with pytest.raises(WorkerError, match="camera_failed"):
         await worker.request("capture", {"error": {"key": "camera_failed", "fatal": True}}, deadline_s=5)
-    assert (worker.alive, worker.spoilt, ends) == (True, True, [True])
+    assert worker.spoilt is not None
+    assert (worker.alive, worker.spoilt.key, ends) == (True, "camera_failed", [True])
 
 
 async def test_a_result_that_is_none_is_empty(start_worker: StartWorker) -> None:
@@ -172,6 +173,12 @@ async def test_faults(start_worker: StartWorker, fault: str, key: str, placehold
         await worker.request("capture", deadline_s=1)
     assert worker.pid is not None
     await until(lambda: ended(worker.pid))
+
+
+async def test_what_was_answered_before_the_end_counts(start_worker: StartWorker) -> None:
+    worker = await start_worker()
+    assert (await worker.request("capture", {"fault": "last"}, deadline_s=5)).result == {"last": True}
+    assert not worker.alive
 
 
 @pytest.mark.parametrize("raw", ['{"id": "1"}', '{"hello": {}}', "[]", '{"ok": true}'])

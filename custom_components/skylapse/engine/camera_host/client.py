@@ -58,8 +58,8 @@ class WorkerClient:
         """What it said of itself first: ``protocol``, ``source``, ``python``, ``pid``."""
         self.code: int | None = None
         """Its exit code, once it ended; None also if only the connection's end is known."""
-        self.spoilt = False
-        """It said of an error, maybe of one that nobody waits for any more, that it cannot go on: the next request is for another worker."""
+        self.spoilt: SourceError | None = None
+        """The error after which it cannot go on, as it said itself, maybe when nobody waited any more: it is to be replaced."""
         self._draining = asyncio.create_task(self._said.drain(process.read_error))
         self._tasks = [self._draining, *(asyncio.create_task(work) for work in (self._listen(), self._speak(), self._watch()))]
 
@@ -158,8 +158,7 @@ class WorkerClient:
         self._check()
         number = next(self._ids)
         # the worker gives up a little before we do, so that its own, better informed error arrives in time
-        its_s = deadline_s - min(1.5, deadline_s / 4)
-        message = encode_frame({"id": number, "op": op, "deadline_s": round(its_s, 3), "args": args or {}})
+        message = _message(number, op, args, deadline_s - min(1.5, deadline_s / 4))
         answer = self._pending[number] = asyncio.get_running_loop().create_future()
         try:
             self._outbox.put_nowait(message)
@@ -214,9 +213,11 @@ class WorkerClient:
         number = frame.header.get("id")
         if not isinstance(number, int):
             raise FrameError("a reply without a number")
-        if frame.header.get("ok") is not True and told(frame.header.get("error"))[1]:
-            self.spoilt = True
-            self._on_end()
+        if frame.header.get("ok") is not True:
+            error, fatal = told(frame.header.get("error"))
+            if fatal:
+                self.spoilt = error
+                self._on_end()
         answer = self._pending.get(number)
         if answer is not None and not answer.done():  # else: nobody waits for it any more
             answer.set_result(frame)
@@ -230,22 +231,13 @@ class WorkerClient:
     async def _watch(self) -> None:
         """See that it lives: any byte counts, for on a slow line a picture holds up the answers to pings."""
         missed = 0
-        ping: asyncio.Task[None] | None = None
-        try:
-            while missed < self._patience.missed_pings:
-                self._heard = False
-                if self.hello and (ping is None or ping.done()):
-                    ping = asyncio.create_task(self._ping())
-                await self._clock.sleep(self._patience.ping_every_s)
-                missed = 0 if self._heard or not self.hello else missed + 1
-        finally:
-            if ping is not None:
-                ping.cancel()
+        while missed < self._patience.missed_pings:
+            self._heard = False
+            if self.hello and self._outbox.empty():  # nobody waits for the answer: that something comes is enough
+                self._outbox.put_nowait(_message(next(self._ids), "ping", None, self._patience.ping_every_s))
+            await self._clock.sleep(self._patience.ping_every_s)
+            missed = 0 if self._heard or not self.hello else missed + 1
         self._give_up(WorkerGone("worker_silent", silence_s=f"{missed * self._patience.ping_every_s:g}"))
-
-    async def _ping(self) -> None:
-        with contextlib.suppress(SourceError):
-            await self._ask("ping", None, self._patience.ping_every_s)
 
     # Its end
 
@@ -306,7 +298,7 @@ class WorkerClient:
 
     async def _ends(self) -> bool:
         if self._gone is None:
-            self._outbox.put_nowait(encode_frame({"id": next(self._ids), "op": "bye", "deadline_s": self._patience.bye_s, "args": {}}))
+            self._outbox.put_nowait(_message(next(self._ids), "bye", None, self._patience.bye_s))
             if await self._exits(self._patience.bye_s):
                 return True
         self._process.close_input()
@@ -323,3 +315,7 @@ class WorkerClient:
                 if await asyncio.to_thread(process_state, pid) == "D":
                     return WorkerError("camera_needs_reboot", pid=pid)
         return None
+
+
+def _message(number: int, op: str, args: Mapping[str, Any] | None, deadline_s: float) -> bytes:
+    return encode_frame({"id": number, "op": op, "deadline_s": round(deadline_s, 3), "args": args or {}})

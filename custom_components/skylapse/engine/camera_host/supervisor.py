@@ -177,7 +177,7 @@ class Supervisor:
     def _fit(self) -> WorkerClient | None:
         """Return the worker if it can be asked now."""
         client = self._client
-        if client is None or not client.alive or client.spoilt or self._stalled or self._stale:
+        if client is None or not client.alive or client.spoilt is not None or self._stalled or self._stale:
             return None
         return client
 
@@ -217,15 +217,11 @@ class Supervisor:
 
     def _note_failure(self, client: WorkerClient, op: str, error: SourceError) -> bool:
         """Put the ladder to work; return whether another worker may do better."""
-        if isinstance(error, WorkerGone):
-            self._nudge.set()
-            return True
-        if client is not self._client:
-            return False
-        if client.spoilt:
-            self._reason = error
+        if isinstance(error, WorkerGone) or client.spoilt is not None:
             self._nudge.set()
             return error.key not in HOPELESS
+        if client is not self._client:
+            return False
         if error.key in _STALLS and op not in _PATIENT and not self._stalled:
             self._good = 0
             self._stalls += 1
@@ -244,8 +240,8 @@ class Supervisor:
             if client is None:
                 await self._wait_for_retry()
                 await self._bring_up()
-            elif not client.alive or client.spoilt:
-                await self._replace(client, client.why or self._reason)
+            elif not client.alive or client.spoilt is not None:
+                await self._replace(client, client.why or client.spoilt)
             elif self._stale:
                 await self._put_down(client)
             elif self._stalled:

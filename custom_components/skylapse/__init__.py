@@ -9,11 +9,11 @@ from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 
-from .const import DOMAIN, LIVE_OPTIONS
+from .const import DOMAIN
 from .coordinator import SkylapseCoordinator
 from .engine.errors import CatalogueError, ScheduleError, SkylapseError, SourceError, StorageError
 from .issues import async_tell_rebuilt
-from .runtime import SkylapseConfigEntry, SkylapseData, async_follow_home_assistant, build_station, catalogue_path, settings_of
+from .runtime import SkylapseConfigEntry, SkylapseData, async_follow_home_assistant, build_station, catalogue_path, live_of, settings_of
 from .services import async_setup_services
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SkylapseConfigEntry) -> 
     except (CatalogueError, StorageError) as err:
         raise ConfigEntryNotReady(translation_domain=DOMAIN, translation_key=err.key, translation_placeholders=err.placeholders) from err
     try:
-        entry.runtime_data = SkylapseData(station, SkylapseCoordinator(hass, entry, station), settings_of(entry))
+        entry.runtime_data = SkylapseData(station, SkylapseCoordinator(hass, entry, station), settings_of(entry), live_of(entry))
         async_follow_home_assistant(hass, entry, station)
         entry.async_on_unload(entry.add_update_listener(_async_changed))
         await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
@@ -83,11 +83,12 @@ async def async_remove_config_entry_device(hass: HomeAssistant, entry: SkylapseC
 async def _async_changed(hass: HomeAssistant, entry: SkylapseConfigEntry) -> None:
     """Start the station anew with what the person changed; what the camera takes while it runs, it is given at once."""
     data = entry.runtime_data
-    settings = settings_of(entry)
-    live = {key: entry.options[key] for key in LIVE_OPTIONS if key in entry.options}
-    if data.station.live is None or settings != data.settings:
+    before, data.live = data.live, live_of(entry)
+    if data.station.live is None or settings_of(entry) != data.settings:
         hass.config_entries.async_schedule_reload(entry.entry_id)
         return
+    # what did not change is not told again: a lens that found its focus by itself would be moved back to where the option says
+    live = {key: value for key, value in data.live.items() if value != before.get(key)}
     try:
         await data.station.adjust(**live)
     except SkylapseError as err:

@@ -49,6 +49,8 @@ class SkylapseData:
     coordinator: SkylapseCoordinator
     settings: Mapping[str, Any]
     """What the station was built from, without what it can be told while it runs."""
+    live: Mapping[str, Any]
+    """What its camera was told last of the latter."""
 
 
 type SkylapseConfigEntry = ConfigEntry[SkylapseData]
@@ -81,6 +83,11 @@ def settings_of(entry: ConfigEntry) -> Mapping[str, Any]:
         "options": {key: value for key, value in entry.options.items() if key not in LIVE_OPTIONS},
         "subentries": {key: (subentry.title, dict(subentry.data)) for key, subentry in entry.subentries.items()},
     }
+
+
+def live_of(entry: ConfigEntry) -> Mapping[str, Any]:
+    """Return the options that a running camera can be told."""
+    return {key: entry.options[key] for key in LIVE_OPTIONS if key in entry.options}
 
 
 def build_station(hass: HomeAssistant, entry: ConfigEntry) -> Station:

@@ -9,6 +9,7 @@ from homeassistant.helpers import entity_registry as er
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.skylapse.engine.errors import SourceError
 from custom_components.skylapse.engine.sources.base import SourceCapabilities
 
 from .rig import CAN_ALL, PI_STATUS, READING, MadeUpStation, garden, over, pi_station, set_up, states
@@ -66,8 +67,23 @@ async def test_a_number_is_an_option_that_the_running_camera_is_given(hass: Home
     await turn(hass, LENS, 2.5)
     assert entry.options == {"quality": 93, "focus_mode": "fixed", "ev": -1.3, "lens_position": 2.5}
     assert hass.states.get(LENS).state == "2.5"
-    assert [asked for asked in station.asked if asked[0] != "adjust"] == [("start",)]
-    assert station.asked[-1] == ("adjust", -1.3, 2.5)
+    assert station.asked == [("start",), ("adjust", -1.3, None), ("adjust", None, 2.5)]
+
+
+async def test_a_correction_does_not_move_the_lens(hass: HomeAssistant) -> None:
+    """Whose option may not be where it stands: it found its focus by itself."""
+    station = await set_up(hass, pi_station(), pi(focus_mode="hyperfocal", lens_position=0.0))
+    await turn(hass, EV, 1.0)
+    assert station.asked[-1] == ("adjust", 1.0, None)
+
+
+async def test_a_camera_that_does_not_take_it_is_started_anew(hass: HomeAssistant, caplog: pytest.LogCaptureFixture) -> None:
+    """With its new options."""
+    station = await set_up(hass, pi_station(answers={"adjust": SourceError("camera_cannot", what="ev")}))
+    with over(station):
+        await turn(hass, EV, 1.0)
+    assert station.asked == [("start",), ("adjust", 1.0, None), ("stop",), ("start",)]
+    assert "does not take {'ev': 1.0}" in caplog.text
 
 
 async def test_a_number_follows_its_option(hass: HomeAssistant) -> None:

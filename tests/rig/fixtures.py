@@ -15,6 +15,18 @@ from tests.rig.sshd import Sshd
 type MakeRig = Callable[..., Rig]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need the rig, and skip those that need a real camera unless one was given."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            fixtures = (found[-1].func for found in item._fixtureinfo.name2fixturedefs.values())
+            if any(fixture.__module__ == __name__ for fixture in fixtures):
+                item.add_marker(pytest.mark.rig)
+        if item.get_closest_marker("hardware") and not os.environ.get("SKYLAPSE_HARDWARE"):
+            item.add_marker(pytest.mark.skip(reason="needs a real camera (scripts/test --hardware)"))
+
+
 def cannot(reason: str) -> None:
     """Skip the test; fail it where the rig is required to be there."""
     if os.environ.get("SKYLAPSE_RIG") == "required":

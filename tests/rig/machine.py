@@ -20,14 +20,22 @@ class RigImpossible(Exception):
     """The rig cannot be made on this machine; the message says why."""
 
 
-@cache
 def make(generation: str = GENERATIONS[0]) -> Path:
     """Return the rig's ``python3``, after making it if it is not there yet; raise ``RigImpossible`` if it cannot be."""
+    made = _make(generation)
+    if isinstance(made, str):
+        raise RigImpossible(made)
+    return made
+
+
+@cache
+def _make(generation: str) -> Path | str:
+    """Return the rig's ``python3``, or why there is none."""
     if os.environ.get("SKYLAPSE_RIG") == "none":
-        raise RigImpossible("SKYLAPSE_RIG is none")
+        return "SKYLAPSE_RIG is none"
     done = subprocess.run([ROOT / "scripts" / "get-rig", generation], capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
-        raise RigImpossible((done.stderr.strip().splitlines() or [f"get-rig ended with {done.returncode}"])[-1])
+        return (done.stderr.strip().splitlines() or [f"scripts/get-rig ended with {done.returncode}"])[-1]
     return Path(done.stdout.strip())
 
 

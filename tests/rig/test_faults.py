@@ -9,8 +9,6 @@ from tests.rig.fixtures import MakeRig
 from tests.rig.machine import Rig
 from tests.rig.programs import BEGIN, OPEN, run, told
 
-pytestmark = pytest.mark.rig
-
 _WAIT = """
 still()
 frame()

@@ -16,8 +16,6 @@ from tests.rig.link import Link
 from tests.rig.programs import OPEN, told
 from tests.rig.sshd import Sshd, runs
 
-pytestmark = pytest.mark.rig
-
 
 def ssh(sshd: Sshd, folder: Path, *command: str, port: int | None = None, text: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command over SSH, with Debian's own client."""

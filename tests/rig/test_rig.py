@@ -7,8 +7,6 @@ import pytest
 from tests.rig.fixtures import MakeRig
 from tests.rig.programs import BEGIN, run
 
-pytestmark = pytest.mark.rig
-
 
 def test_picamera2_and_libcamera_are_the_real_ones(rigs: MakeRig) -> None:
     done = run(

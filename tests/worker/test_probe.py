@@ -1,6 +1,7 @@
 """What the worker says of cameras and of what keeps it from them."""
 
 from collections.abc import Callable
+from functools import partial
 import os
 from pathlib import Path
 import subprocess
@@ -18,11 +19,9 @@ from .peer import Peer, Refused
 
 def refusal(peer: Peer, op: str = "configure", **args: Any) -> Refused:
     """Return what the worker says no with."""
+    ask = partial(configure, peer, **args) if op == "configure" else partial(peer.request, op, args)
     with pytest.raises(Refused) as refused:
-        if op == "configure":
-            configure(peer, **args)
-        else:
-            peer.request(op, args)
+        ask()
     return refused.value
 
 

@@ -46,6 +46,8 @@ WITHIN = 0.05
 MOST_FRAMES = 12
 FRAMES_UNTIL_RESENT = 8
 BUSY_RETRY_S = 5.0
+STIFF_S = (5.0, 15.0)
+"""How long Python may stand still: at least, and at most."""
 GONE = 0
 BROKEN = 3
 
@@ -1592,9 +1594,10 @@ class Job:
 
 
 class Worker:
-    """Three threads: one reads requests, one owns the camera, one looks after the host; a fourth watches the deadlines.
+    """Each has its thread: the requests, the camera, the host's figures, the deadlines and the heart.
 
-    So a camera that hangs in the kernel or in libcamera still has its requests answered.
+    So a camera that hangs still has its requests answered. Where libcamera hangs with Python's own lock in its hands (as in
+    stopping a stream), nothing here can answer any more: then the kernel ends the process, and the next one has the camera.
     """
 
     CAMERA_OPS = ("probe", "configure", "wake", "rest", "capture", "preview", "focus_sweep", "autofocus", "restart_stream")
@@ -1607,6 +1610,7 @@ class Worker:
         self._jobs: list[Job] = []
         self._asked_metrics: list[Job] = []
         self._busy: tuple[str, float] | None = None
+        self._running: Job | None = None
         self._leaving = False
         self._left = threading.Event()
         self._cameras: dict[str, Picamera2Camera | RpicamCamera] = {"picamera2": Picamera2Camera(), "rpicam": RpicamCamera()}
@@ -1614,7 +1618,7 @@ class Worker:
 
     def run(self) -> NoReturn:
         """Say hello and answer requests until the client is gone."""
-        for work in (self._own_camera, self._watch, self._look_after_host):
+        for work in (self._own_camera, self._watch, self._look_after_host, self._beat):
             threading.Thread(target=self._or_die, args=(work,), name=work.__name__.strip("_"), daemon=True).start()
         python = platform.python_version()
         self._wire.send({"hello": {"protocol": PROTOCOL, "source": self._source[:12], "python": python, "pid": os.getpid()}})
@@ -1704,7 +1708,8 @@ class Worker:
                     self._camera.close()
                 self._left.set()
                 return
-            self._busy = (job.op, time.monotonic())
+            self._busy, self._running = (job.op, time.monotonic()), job
+            self._wind_up()
             after = None
             try:
                 reply: Reply | Failure = self._do(job)
@@ -1718,6 +1723,7 @@ class Worker:
                 self._answer(job, reply)
             except ValueError as error:
                 self._answer_unsendable(job, error)
+            self._running = None
             with contextlib.suppress(Exception):  # a stream that does not stop shows at the next request
                 if after is not None:
                     after()
@@ -1773,6 +1779,17 @@ class Worker:
             for job in late:
                 self._answer(job, Failure("camera_timeout", fatal=job.running, deadline_s=round(job.deadline.seconds, 1)))
 
+    def _beat(self) -> None:
+        while True:
+            self._wind_up()
+            time.sleep(STIFF_S[0] / 5)
+
+    def _wind_up(self) -> None:
+        """Wind up the kernel's timer, which ends this process when nobody does so any more. Takes no lock, and never writes."""
+        job = self._running
+        left = STIFF_S[1] if job is None else job.deadline.left() + 1.0
+        signal.setitimer(signal.ITIMER_REAL, max(STIFF_S[0], min(left, STIFF_S[1])))
+
     def _look_after_host(self) -> None:
         while True:
             with self._changed:
@@ -1789,7 +1806,8 @@ def main(source: str) -> NoReturn:
     sink = os.dup(1)
     os.dup2(2, 1)  # whatever prints, prints to standard error from here on
     sys.stdout = sys.stderr
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGALRM):  # end the process in the kernel, also where Python cannot run a handler
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
     with contextlib.suppress(Exception):

@@ -1,7 +1,7 @@
 """A process that stores, catalogues, verifies and deletes frames as fast as it can, until it is killed.
 
-Usage: ``python -m tests.engine.frames.kill_child FOLDER RUN``. Each line it prints is a promise: ``frame PATH SHA256`` once a frame is
-catalogued, ``verified PATH`` once its proof is. ``ready`` comes first.
+Two of three have a DNG. Usage: ``python -m tests.engine.frames.kill_child FOLDER RUN``. Each line it prints is a promise: ``frame PATH SHA256``,
+and ``dng PATH SHA256``, once a frame is catalogued, ``verified PATH`` once a proof is. ``ready`` comes first.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def promise(*words: str) -> None:
 async def work(folder: Path, run: int) -> None:
     out = BytesIO()
     Image.frombytes("RGB", (200, 150), os.urandom(90_000)).save(out, "JPEG")
-    jpeg = out.getvalue()
+    jpeg, raw = out.getvalue(), b"II\x2a\x00\x08\x00\x00\x00" + os.urandom(400_000)
     store = FrameStore(folder / "sky", "sky")
     store.prepare()
     catalogue = Catalogue(folder / "catalogue.db", SystemClock(), folder=store.folder)
@@ -49,12 +49,21 @@ async def work(folder: Path, run: int) -> None:
     number = 0
     while True:
         details = FrameDetails(start + timedelta(seconds=number), 5, "Sky")
-        file = await asyncio.to_thread(store.write, jpeg, details)
-        record = await catalogue.add_frame(file, details, session_ids=[session.session_id], destinations=["nas"], remote_prefix="sky")
-        promise("frame", file.relative_path, file.sha256)
+        if number % 3:
+            stored = await asyncio.to_thread(store.write_pair, jpeg, raw, details)
+            file, dng = stored.file, stored.dng
+        else:
+            file, dng = await asyncio.to_thread(store.write, jpeg, details), None
+        record = await catalogue.add_frame(
+            file, details, dng=dng, session_ids=[session.session_id], destinations=["nas"], remote_prefix="sky"
+        )
+        if dng is not None:  # in the same breath: told of together, or not at all
+            promise("dng", dng.relative_path, dng.sha256, "\nframe", file.relative_path, file.sha256)
+        else:
+            promise("frame", file.relative_path, file.sha256)
         number += 1
         if number % 3 == 0:
-            uploads = await catalogue.claim("nas", 2, details.taken_at)
+            uploads = await catalogue.claim("nas", 3, details.taken_at)
             await catalogue.mark_verified(
                 [(upload.upload_id, Proof(upload.sha256, upload.size_bytes, ProofMethod.READ_BACK, details.taken_at)) for upload in uploads]
             )

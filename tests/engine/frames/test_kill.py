@@ -34,17 +34,19 @@ def run_and_kill(folder: Path, run: int, delay_s: float) -> list[list[str]]:
         return [line.decode().split() for line in child.stdout.read().splitlines()]
 
 
-async def check(folder: Path, frames: dict[str, str], verified: set[str]) -> None:
+async def check(folder: Path, frames: dict[str, str], dngs: dict[str, str], verified: set[str]) -> None:
     """Bring it together as the next start does, then compare promises, rows, files and counters."""
     store = FrameStore(folder / "sky", "sky")
     catalogue = Catalogue(folder / "catalogue.db", FakeClock(NOW), folder=store.folder)
     await catalogue.open()
     report = await reconcile(store, catalogue, ["nas"], "sky", required=["nas"])
-    assert (report.missing_count, report.damaged_count, report.adopted) == (0, 0, report.adopted)
+    assert (report.missing_count, report.damaged_count, report.strays_count) == (0, 0, 0)
     assert report.adopted <= 1
+    assert report.adopted_dngs <= report.adopted
     await catalogue.check()
 
-    live = {frame.file.relative_path: frame.file for frame in await catalogue.frames_page(0, 1_000_000)}
+    rows = await catalogue.frames_page(0, 1_000_000)
+    live = {file.relative_path: file for frame in rows for file in (frame.file, frame.dng) if file is not None}
     on_disk = {path.relative_to(store.folder).as_posix(): path for path in store.folder.rglob("*") if path.is_file()}
     assert live.keys() == on_disk.keys()
     for name, path in on_disk.items():
@@ -55,18 +57,23 @@ async def check(folder: Path, frames: dict[str, str], verified: set[str]) -> Non
         assert record is not None
         assert record.file.sha256 == sha256
         assert name in live or name in proven, "deleted unproven"
+    for name, sha256 in dngs.items():
+        assert name in live or name in proven, "a DNG was deleted unproven"
+        assert name not in live or live[name].sha256 == sha256
+        assert name not in live or name.replace(".dng", ".jpg") in live, "of a deletion the DNG is the first to go"
     assert verified <= proven
 
     def recount(connection) -> tuple[int, ...]:
         return connection.execute(
             "SELECT (SELECT count(*) FROM frames), (SELECT count(*) FROM session_frames), (SELECT count(*) FROM uploads),"
-            " (SELECT count(*) FROM uploads WHERE state = 4)"
+            " (SELECT count(*) FROM uploads WHERE state = 4), (SELECT count(*) FROM dngs)"
         ).fetchone()
 
-    rows, in_session, uploads, done = await catalogue._read(recount)
+    count, in_session, uploads, done, raws = await catalogue._read(recount)
     slots, total = await catalogue.totals()
     counts = (await catalogue.counts())["nas"]
-    assert rows == total == uploads
+    assert count == total == uploads - raws
+    assert len(dngs) <= raws
     assert slots.captured == in_session == sum([session.slots.captured for session in await catalogue.open_sessions()])
     assert len(frames) <= total
     assert (counts.verified, counts.queued) == (done, uploads - done)
@@ -79,14 +86,17 @@ async def check(folder: Path, frames: dict[str, str], verified: set[str]) -> Non
 async def test_killed_at_random_moments_nothing_announced_is_lost_or_doubled(tmp_path: Path) -> None:
     rng = random.Random(20261123)
     frames: dict[str, str] = {}
+    dngs: dict[str, str] = {}
     verified: set[str] = set()
     for run in range(KILLS):
         for promise in run_and_kill(tmp_path, run, rng.uniform(0, 0.3)):
-            if promise[0] == "frame":
-                assert promise[1] not in frames
-                frames[promise[1]] = promise[2]
-            else:
+            if promise[0] == "verified":
                 verified.add(promise[1])
-        await check(tmp_path, frames, verified)
+                continue
+            told = frames if promise[0] == "frame" else dngs
+            assert promise[1] not in told
+            told[promise[1]] = promise[2]
+        await check(tmp_path, frames, dngs, verified)
     assert len(frames) > KILLS
-    assert verified
+    assert len(dngs) > KILLS / 2
+    assert any(name.endswith(".dng") for name in verified)

@@ -189,7 +189,12 @@ class FakeLiveCamera(FakeSource, LiveCamera):
 class TinySource(FakeSource):
     """The fake camera on the real clock: small pictures, each different, as fast as they are asked for."""
 
+    dng_bytes = 0
+    """Size of the DNG that comes with two of three pictures; 0 for none."""
+
     @override
     async def capture(self, request: CaptureRequest) -> Shot:
         shot = await super().capture(request)
-        return replace(shot, taken_at=datetime.now(UTC))
+        number = len(self.requests)
+        raw = dng(number, self.dng_bytes) if self.dng_bytes and number % 3 else None
+        return replace(shot, taken_at=datetime.now(UTC), dng=raw)

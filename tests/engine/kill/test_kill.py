@@ -29,6 +29,8 @@ class Announced:
 
     captured: dict[str, str] = field(default_factory=dict)
     """Absolute path → SHA-256."""
+    dngs: dict[str, str] = field(default_factory=dict)
+    """Absolute path of a frame → that of its DNG."""
     verified: dict[str, str] = field(default_factory=dict)
     """Remote path → SHA-256."""
     said: Counter[str] = field(default_factory=Counter)
@@ -78,6 +80,8 @@ class Zygote:
                 data = json.loads(rest)
                 announced.captured[data["path"]] = data["sha256"]
                 announced.said[data["path"]] += 1
+                if data["dng_path"] is not None:
+                    announced.dngs[data["path"]] = data["dng_path"]
             elif kind == "verified":
                 data = json.loads(rest)
                 announced.verified[data["remote_path"]] = data["sha256"]
@@ -144,6 +148,8 @@ def test_nothing_announced_is_lost_however_often_the_station_is_killed(tmp_path:
     assert len(announced.captured) > KILLS, "the stations hardly photographed: this proves nothing"
     assert len(announced.verified) > KILLS / 2, "the stations hardly delivered: this proves nothing"
     assert check_sums(nas) >= len(announced.verified)
+    assert len(announced.dngs) > KILLS / 2
+    assert any(path.endswith(".dng") for path in announced.verified)
     gone = [path for path in announced.captured if not Path(path).exists()]
     assert gone, "nothing was ever deleted: the rule against deleting the unproven was not tried"
 
@@ -157,6 +163,14 @@ def _check(announced: Announced, media: Path, nas: Path, catalogue: Path) -> Non
             assert there == digest, f"{path} was deleted and the destination does not hold it"
         else:
             assert here == digest, f"{path} changed"
+    for path, dng in announced.dngs.items():
+        here = sha256(Path(dng))
+        if here is None:  # deleted with its frame, or just before it
+            remote_path = f"kill/{Path(dng).relative_to(media)}"
+            assert sha256(nas / remote_path) is not None, f"{path} lacks its DNG, and the destination does not hold it"
+        else:
+            assert Path(path).exists(), f"{dng} is left without its frame"
+            assert announced.verified.get(f"kill/{Path(dng).relative_to(media)}", here) == here, f"{dng} changed"
     for remote_path, digest in announced.verified.items():
         assert sha256(nas / remote_path) == digest, f"{remote_path} was called verified"
     assert max(announced.said.values(), default=1) == 1, "a frame was announced twice"
@@ -167,8 +181,14 @@ def _check(announced: Announced, media: Path, nas: Path, catalogue: Path) -> Non
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         made = connection.execute("PRAGMA user_version").fetchone() != (0,)  # a kill during the very first start
         paths = [row[0] for row in connection.execute("SELECT relative_path FROM frames")] if made else []
+        rows = connection.execute("SELECT relative_path, hex(g.sha256) FROM dngs g JOIN frames USING (frame_id)") if made else []
+        catalogued = {str(media / path): digest.lower() for path, digest in rows}
     finally:
         connection.close()
     assert len(paths) == len(set(paths))
     known = {str(media / path) for path in paths}
     assert announced.captured.keys() <= known, "an announced frame is not in the catalogue"
+    for path, dng in announced.dngs.items():
+        there = nas / "kill" / Path(dng).relative_to(media)
+        held = sha256(Path(dng)) or sha256(there)
+        assert held == catalogued.get(path), f"{dng} is not what was announced"

@@ -62,9 +62,9 @@ def build(folder: Path) -> Station:
     )
     clock = SystemClock()
     destination = FolderDestination("nas", "NAS", nas, prepare_folder(nas))
-    return Station(
-        config, TinySource(clock), [destination], clock=clock, site=lambda: SITE, read_entity=lambda entity: EntityReading(entity, None)
-    )
+    source = TinySource(clock)
+    source.dng_bytes = 100_000
+    return Station(config, source, [destination], clock=clock, site=lambda: SITE, read_entity=lambda entity: EntityReading(entity, None))
 
 
 async def live(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The three floors: the engine never imports Home Assistant, and the shell only what its manifest declares."""
+"""The three floors: the engine never imports Home Assistant, the worker stands alone, the shell imports what its manifest declares."""
 
 import ast
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 _NOT_IN_ENGINE = ("homeassistant", "aiohttp", "voluptuous", "probatio", "custom_components")
+_ON_A_PI = sys.stdlib_module_names | {"libcamera", "numpy", "picamera2"}
 _ALWAYS_THERE = frozenset(
     [
         "automation",
@@ -58,11 +59,16 @@ for path in sorted((folder / "engine").rglob("*.py")):
 
 
 def by_text(folder: Path) -> Iterator[str]:
-    """Yield every import by which a module reaches up, or names the integration by its full path."""
+    """Yield every import by which a module reaches up or to the worker, or names the integration by its full path."""
     for path in sorted(folder.rglob("*.py")):
         place = path.relative_to(folder)
         for line, module in imports(path, folder):
-            if module.partition(".")[0] == "custom_components":
+            if place.parts[0] == "worker":
+                if module.partition(".")[0] not in _ON_A_PI:
+                    yield f"{place}:{line}: the worker imports {module}, which is not where it runs"
+            elif f"{module}.".startswith(".worker."):
+                yield f"{place}:{line}: imports {module}; the worker runs elsewhere, its text is sent there"
+            elif module.partition(".")[0] == "custom_components":
                 yield f"{place}:{line}: imports {module}; imports inside of the integration are relative"
             elif place.parts[0] == "engine" and module.startswith(".") and not f"{module}.".startswith(".engine."):
                 yield f"{place}:{line}: the engine imports {module} from the shell above it"
@@ -98,6 +104,8 @@ def imports(path: Path, folder: Path) -> Iterator[tuple[int, str]]:
     package = ("", *path.relative_to(folder).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         match node:
+            case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=str(module)), *_]):
+                yield node.lineno, module
             case ast.Import():
                 yield from ((node.lineno, alias.name) for alias in node.names)
             case ast.ImportFrom(level=0, module=str(module)):

@@ -4,6 +4,8 @@ from collections.abc import Callable
 import json
 from pathlib import Path
 import shutil
+import subprocess
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -16,6 +18,16 @@ COPIED = ("custom_components", "hacs.json", "pyproject.toml", "CHANGELOG.md", "r
 @pytest.mark.parametrize("check", repository.CHECKS, ids=lambda check: check.__name__)
 def test_the_repository_is_in_order(check: repository.Check) -> None:
     assert list(check(repository.ROOT)) == []
+
+
+def test_a_release_holds_the_worker_and_nothing_but_the_integration(tmp_path: Path) -> None:
+    """From what git knows; the folder's own name is not part of it."""
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{repository.ROOT}", tmp_path / "clone"], check=True, timeout=60)
+    subprocess.run([tmp_path / "clone" / "scripts" / "package"], check=True, timeout=60, capture_output=True)
+    with ZipFile(tmp_path / "clone" / "dist" / "skylapse.zip") as archive:
+        names = archive.namelist()
+    assert {"manifest.json", "engine/station.py", "translations/en.json", "worker/worker.py"} <= set(names)
+    assert not [name for name in names if name.startswith(("/", "custom_components", "tests")) or ".." in name]
 
 
 @pytest.fixture
@@ -110,6 +122,39 @@ def test_an_undeclared_import_is_found(copy: Path) -> None:
 def test_an_import_from_the_floor_above_is_found(copy: Path, line: str) -> None:
     (repository.integration(copy) / "engine" / "extra.py").write_text(f"def late():\n    {line}\n")
     assert len(list(repository.floors_by_text(copy))) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("import asyncssh", 1),
+        ("from ..engine import ports", 1),
+        ("from . import other", 1),
+        ("from homeassistant.core import HomeAssistant", 1),
+        ("import custom_components.skylapse.engine.ports", 1),
+        ('import importlib\nimportlib.import_module("PIL")', 1),
+        ("import json, zlib, numpy, picamera2.encoders", 0),
+        ('import importlib\nimportlib.import_module("libcamera")', 0),
+    ],
+)
+def test_a_worker_that_needs_more_than_a_pi_has_is_found(copy: Path, line: str, found: int) -> None:
+    (repository.integration(copy) / "worker" / "extra.py").write_text(line)
+    assert len([told for told in repository.floors_by_text(copy) if "extra.py" in told]) == found
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("engine/sources/extra.py", "from ...worker import worker"),
+        ("engine/extra.py", "from ..worker.worker import MAGIC"),
+        ("extra.py", "from .worker import worker"),
+        ("extra.py", "from .worker.worker import MAGIC"),
+    ],
+)
+def test_an_import_of_the_worker_is_found(copy: Path, place: str, line: str) -> None:
+    (repository.integration(copy) / place).write_text(line)
+    (told,) = repository.floors_by_text(copy)
+    assert "its text is sent there" in told
 
 
 def test_a_module_that_brings_home_assistant_in_is_found(copy: Path) -> None:

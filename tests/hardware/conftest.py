@@ -130,7 +130,7 @@ async def way() -> dict[str, Any]:
     username, _, place = where.rpartition("@")
     host, _, port = place.partition(":")
     host_key = await fetch_host_key(host, int(port or 22))
-    Report(f"the host key of {host}").tell(fingerprint=fingerprint(host_key))
+    Report("the host key").tell(fingerprint=fingerprint(host_key))
     data = {"transport": "ssh", "python": python, "host": host, "port": int(port or 22), "username": username, "host_key": host_key}
     if password := os.environ.get("SKYLAPSE_SSH_PASSWORD"):
         return {**data, "password": password}

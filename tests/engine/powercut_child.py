@@ -1,7 +1,7 @@
 """Photographs, keeps, announces and delivers as fast as it can, until the power is cut. Run by ``test_powercut``.
 
 Usage: ``python -m tests.engine.powercut_child FOLDER [careless]``; ``careless`` leaves out every fsync of files and folders, to show that the cut is real.
-Prints ``frame PATH SHA256`` once a frame is stored and catalogued, ``verified REMOTE_PATH SHA256`` once a copy is proven and noted.
+Every second frame has a DNG. Prints ``dng PATH SHA256`` and ``frame PATH SHA256`` once a frame is stored and catalogued, ``verified REMOTE_PATH SHA256`` once a copy is proven and noted.
 """
 
 import asyncio
@@ -59,14 +59,22 @@ async def work(folder: Path) -> None:
 
     out = BytesIO()
     Image.frombytes("RGB", (160, 120), os.urandom(160 * 120 * 3)).save(out, "JPEG", quality=90)
-    jpeg = out.getvalue()
+    jpeg, raw = out.getvalue(), b"II\x2a\x00\x08\x00\x00\x00" + os.urandom(200_000)
     store, catalogue, _destination, queue = build(folder, verified)
     await catalogue.open()
     await queue.start()
+    number = 0
     while True:
         details = FrameDetails(datetime.now(UTC), 1, "Cam")
-        file = await asyncio.to_thread(store.write, jpeg, details)
-        await catalogue.add_frame(file, details, destinations=(DESTINATION,), remote_prefix=SLUG)
+        number += 1
+        if number % 2:
+            stored = await asyncio.to_thread(store.write_pair, jpeg, raw, details)
+            file, dng = stored.file, stored.dng
+        else:
+            file, dng = await asyncio.to_thread(store.write, jpeg, details), None
+        await catalogue.add_frame(file, details, dng=dng, destinations=(DESTINATION,), remote_prefix=SLUG)
+        if dng is not None:
+            announce("dng", dng.relative_path, dng.sha256)
         announce("frame", file.relative_path, file.sha256)
         queue.wake()
 

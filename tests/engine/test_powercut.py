@@ -22,7 +22,7 @@ import time
 
 import pytest
 
-from custom_components.skylapse.engine.frames.reconcile import reconcile
+from custom_components.skylapse.engine.frames.reconcile import ReconcileReport, reconcile
 
 from .powercut_child import DESTINATION, SLUG, build
 
@@ -47,6 +47,8 @@ class Disk:
     folder: Path
     frames: dict[str, str] = field(default_factory=dict)
     """Announced as stored: SHA-256 by path."""
+    dngs: dict[str, str] = field(default_factory=dict)
+    """The same of DNGs."""
     copies: dict[str, str] = field(default_factory=dict)
     """Announced as verified: SHA-256 by remote path."""
 
@@ -90,14 +92,14 @@ class Disk:
             child.wait(20)
         for line in announced.decode().splitlines():
             what, path, sha256 = line.split()
-            (self.frames if what == "frame" else self.copies)[path] = sha256
+            {"frame": self.frames, "dng": self.dngs, "verified": self.copies}[what][path] = sha256
         self.unmount()
         self.mount()
 
     def losses(self) -> list[str]:
         """Return announced frames that are not there as they were."""
         found = []
-        for path, sha256 in self.frames.items():
+        for path, sha256 in (self.frames | self.dngs).items():
             try:
                 content = (self.folder / "media" / SLUG / path).read_bytes()
             except FileNotFoundError:
@@ -166,11 +168,17 @@ async def check(disk: Disk) -> None:
             frame = await catalogue.frame_by_path(path)
             assert frame is not None, f"{path} is not catalogued"
             assert frame.file.sha256 == sha256
+        for path, sha256 in disk.dngs.items():
+            frame = await catalogue.frame_by_path(path.replace(".dng", ".jpg"))
+            assert frame is not None
+            assert frame.dng is not None, f"{path} is not catalogued"
+            assert frame.dng.sha256 == sha256
         report = await reconcile(store, catalogue, [DESTINATION], SLUG)
         assert report.missing_count == 0, report.missing
         assert report.damaged_count == 0, report.damaged
+        assert report.strays_count == 0, report.strays
         again = await reconcile(store, catalogue, [DESTINATION], SLUG)
-        assert (again.adopted, again.removed_partials, again.missing_count) == (0, 0, 0)
+        assert again == ReconcileReport()
         verified: dict[str, str] = {}
         after = 0
         while page := await catalogue.verified_page(DESTINATION, after, 1000):
@@ -209,10 +217,13 @@ def test_nothing_announced_is_lost(disk: Disk, capsys: pytest.CaptureFixture[str
         check_lists(disk.folder / "nas", torn=1)
         asyncio.run(check(disk))
     verified = asyncio.run(drain(disk))
-    assert check_lists(disk.folder / "nas") == verified >= len(disk.frames)
+    assert check_lists(disk.folder / "nas") == verified >= len(disk.frames) + len(disk.dngs)
+    assert disk.dngs
     assert not list((disk.folder / "nas").rglob("*.part"))
     with capsys.disabled():
-        print(f"\n{CUTS} power cuts: {len(disk.frames)} frames and {len(disk.copies)} proofs had been announced, none was lost")
+        print(
+            f"\n{CUTS} power cuts: {len(disk.frames)} frames, {len(disk.dngs)} DNGs and {len(disk.copies)} proofs had been announced, none was lost"
+        )
 
 
 def test_the_cut_is_real(disk: Disk) -> None:

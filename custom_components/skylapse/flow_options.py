@@ -96,7 +96,7 @@ class SkylapseOptionsFlow(OptionsFlow):
                 shown, opened = user_input, [section_name] if section_name else []
             else:
                 return self.async_create_entry(data=options)
-        schema = vol.Schema({**_COMMON, **camera_form.schema_fields(probe, opened)})
+        schema = vol.Schema({**camera_form.schema_fields(probe, opened), **_COMMON})
         return self.async_show_form(
             step_id="camera",
             data_schema=self.add_suggested_values_to_schema(schema, shown),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+import signal
 from typing import override
 
 import asyncssh
@@ -79,6 +80,7 @@ class SshServer:
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self.port = 0
         self._running: set[asyncio.subprocess.Process] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
 
     @property
     def host_key_line(self) -> str:
@@ -107,28 +109,63 @@ class SshServer:
             self._acceptor.close()
             await self._acceptor.wait_closed()
             self._acceptor = None
-        for process in self._running:
+        for process in list(self._running):
             with suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+        for handler in list(self._handlers):
+            handler.cancel()
+        await asyncio.gather(*self._handlers, return_exceptions=True)
 
     async def _run(self, session: asyncssh.SSHServerProcess[bytes]) -> None:
         self.rules.asked.append(session.command or "")
         if not self.rules.programs:
             session.exit(1)
             return
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec("/bin/sh", "-c", session.command or "", stdin=pipe, stdout=pipe, stderr=pipe)
         self._running.add(process)
+        said = asyncio.gather(self._copy(process.stdout, session.stdout), self._copy(process.stderr, session.stderr), process.wait())
+        left = asyncio.create_task(session.channel.wait_closed())
+        listening = asyncio.create_task(self._listen(session, process))
         try:
-            await session.redirect(stdin=process.stdin, stdout=process.stdout, stderr=process.stderr)
-            session.exit(await process.wait() if (code := process.returncode) is None else code)
-            await session.wait_closed()
+            await asyncio.wait({said, left}, return_when=asyncio.FIRST_COMPLETED)
+            if said.done():
+                session.exit((await process.wait()) % 256)
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            for task in (left, listening):
+                task.cancel()
+            await asyncio.gather(said, left, listening, return_exceptions=True)
             self._running.discard(process)
+
+    @staticmethod
+    async def _copy(source: asyncio.StreamReader | None, sink: asyncssh.SSHWriter[bytes]) -> None:
+        assert source is not None
+        with suppress(OSError, asyncssh.Error):
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
+
+    @staticmethod
+    async def _listen(session: asyncssh.SSHServerProcess[bytes], process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        with suppress(OSError, asyncssh.Error):
+            while True:
+                try:
+                    if not (data := await session.stdin.read(65536)):
+                        break
+                except asyncssh.SignalReceived as received:
+                    with suppress(ProcessLookupError):
+                        process.send_signal(getattr(signal, f"SIG{received.signal}"))
+                else:
+                    process.stdin.write(data)
+                    await process.stdin.drain()
+        process.stdin.close()
 
 
 class Wire:

@@ -89,7 +89,7 @@ async def fetch_host_key(host: str, port: int, *, timeout_s: float = CONNECT_S) 
             key = await asyncssh.get_server_host_key(host, port, server_host_key_algs=_HOST_KEY_ALGORITHMS, config=[])
     except asyncssh.KeyExchangeFailed as error:
         raise SshError("ssh_failed", error=_reason(error)) from None
-    except asyncssh.Error:
+    except (asyncssh.Error, BrokenPipeError, ConnectionResetError):  # it was there, and hung up on us
         raise SshError("ssh_not_ssh", host=host, port=port) from None
     except (OSError, ValueError) as error:
         raise _told(error, host, port) from None
@@ -232,4 +232,6 @@ def _import_private(text: str, passphrase: str | None) -> asyncssh.SSHKey:
     except asyncssh.KeyEncryptionError:
         raise SshError("ssh_passphrase_wrong") from None
     except (asyncssh.KeyImportError, ValueError) as error:
-        raise SshError("ssh_passphrase_wrong" if "passphrase" in str(error).lower() else "ssh_key_invalid") from None
+        # with a wrong passphrase a PEM file yields nonsense, and only its first lines tell that it had one
+        encrypted = "passphrase" in str(error).lower() or "ENCRYPTED" in text[:200]
+        raise SshError("ssh_passphrase_wrong" if encrypted else "ssh_key_invalid") from None

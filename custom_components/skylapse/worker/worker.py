@@ -130,9 +130,9 @@ def explain(error: BaseException) -> Failure:
 
 def no_camera() -> Failure:
     """Return why there is no camera: libcamera is silent about devices that it may not open."""
-    for device in sorted(Path("/dev").glob("media*")):
-        if not os.access(str(device), os.R_OK | os.W_OK):
-            return Failure("camera_denied", fatal=True)
+    devices = [f"/dev/{name}" for name in listed("/dev") if re.match(r"media\d", name)]
+    if not all(os.access(device, os.R_OK | os.W_OK) for device in devices):
+        return Failure("camera_denied", fatal=True)
     return Failure("camera_missing", fatal=True)  # libcamera looks for cameras once in a process
 
 
@@ -244,7 +244,7 @@ def meminfo() -> dict[str, int]:
 def process_state(pid: int) -> str | None:
     """Return a process's state letter; ``D`` also where its leader is dead but a thread hangs in the kernel. None: not there."""
     states = []
-    for stat in [f"/proc/{pid}/stat", *(str(path) for path in Path(f"/proc/{pid}/task").glob("*/stat"))]:
+    for stat in [f"/proc/{pid}/stat", *(f"/proc/{pid}/task/{task}/stat" for task in listed(f"/proc/{pid}/task"))]:
         fields = (read(stat) or "").rpartition(") ")[2]
         if fields:
             states.append(fields[0])
@@ -1126,7 +1126,7 @@ class Picamera2Camera:
         try:
             for setting in settings:
                 if lens_before is None:
-                    lens_before = self._watch(deadline, 1)[1].get("LensPosition")
+                    lens_before = self._watch(deadline, 1).get("LensPosition")
                 self._set(setting)
                 steps.append(self._sharpness(setting["LensPosition"], deadline))
         finally:
@@ -1139,8 +1139,8 @@ class Picamera2Camera:
         best = max(steps, key=lambda step: float(step["sharpness"]))
         return Reply({"steps": steps, "best": best["position"]})
 
-    def _watch(self, deadline: Deadline, frames: int, until: Callable[[int, Json], bool] | None = None) -> tuple[float, Json]:
-        """Return sharpness and metadata of the frame after so many, or of the first for which ``until`` holds."""
+    def _watch(self, deadline: Deadline, frames: int, until: Callable[[int, Json], bool] | None = None, measure: bool = False) -> Json:
+        """Return metadata of the frame after so many, or of the first for which ``until`` holds; with ``Sharpness`` if asked for."""
         looked = 0
         while True:
             request = self._next(deadline)
@@ -1149,7 +1149,7 @@ class Picamera2Camera:
                 metadata = plain_metadata(request.get_metadata())
                 self._note(metadata)
                 if looked >= frames or (until is not None and until(looked, metadata)):
-                    return self._measure(request, metadata), metadata
+                    return {**metadata, "Sharpness": self._measure(request, metadata)} if measure else metadata
             finally:
                 request.release()
 
@@ -1160,11 +1160,11 @@ class Picamera2Camera:
 
         # a lens that tells where it is still swings for a frame, one that does not is given the time controls take
         self._watch(deadline, self._depth + 4, arrived)
-        sharpness, metadata = self._watch(deadline, 2)
+        metadata = self._watch(deadline, 2, measure=True)
         return {
             "position": position,
             "lens_position": metadata.get("LensPosition"),
-            "sharpness": sharpness,
+            "sharpness": metadata["Sharpness"],
             "focus_fom": metadata.get("FocusFoM"),
         }
 
@@ -1195,7 +1195,7 @@ class Picamera2Camera:
 
         state, position = None, None
         try:
-            _, metadata = self._watch(deadline, 10_000, finished)
+            metadata = self._watch(deadline, 10_000, finished)
             state, position = metadata.get("AfState"), metadata.get("LensPosition")
         finally:
             hold: Json = {"AfMode": 0}

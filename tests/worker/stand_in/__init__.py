@@ -1,0 +1,1 @@
+"""Modules that a worker finds instead of the real ones."""

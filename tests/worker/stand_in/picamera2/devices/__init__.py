@@ -1,0 +1,1 @@
+"""Cameras with switches of their own."""

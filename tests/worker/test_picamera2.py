@@ -1,0 +1,344 @@
+"""What the virtual camera cannot show, against a stand-in for picamera2; and what the worker makes of errors and clocks."""
+
+from collections.abc import Callable
+import errno
+import importlib.util
+import json
+import os
+from pathlib import Path
+import sys
+import time
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from .peer import WORKER, Peer, Refused
+
+MODULES = Path(__file__).parent / "stand_in"
+
+
+class StandIn:
+    """The stand-in's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {"STAND_IN": str(folder), "PYTHONPATH": str(MODULES), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.do()
+
+    def do(self, **behaviour: Any) -> None:
+        part = self.folder / "behaviour.part"
+        part.write_text(json.dumps(behaviour))
+        part.replace(self.folder / "behaviour.json")
+
+    def calls(self, name: str) -> list[Any]:
+        path = self.folder / "calls"
+        return [value for call, value in map(json.loads, path.read_text().splitlines() if path.exists() else ()) if call == name]
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> StandIn:
+    return StandIn(tmp_path)
+
+
+@pytest.fixture
+def peer(stand_in: StandIn, start: Callable[..., Peer]) -> Peer:
+    return start(sys.executable, env=stand_in.env)
+
+
+def configure(peer: Peer, **more: Any) -> dict[str, Any]:
+    args = {"backend": "picamera2", "camera": {"index": 0}, "size": [4608, 2592], "quality": 93, "controls": {}, **more}
+    return peer.request("configure", args)[0]
+
+
+def refusal(peer: Peer, op: str, args: dict[str, Any] | None = None, deadline_s: float = 20.0) -> Refused:
+    with pytest.raises(Refused) as refused:
+        peer.request(op, args, deadline_s)
+    return refused.value
+
+
+def test_raw_data_comes_beside_the_picture(peer: Peer, stand_in: StandIn) -> None:
+    assert configure(peer, raw=True)["raw"] is True
+    assert stand_in.calls("configuration")[-1]["raw"] == {}
+    result, blob = peer.request("capture")
+    assert result["parts"] == [["jpeg", 1005], ["dng", 7]]
+    assert blob[:3] == b"\xff\xd8\xff"
+    assert blob[1005:] == b"II*\0raw"
+    assert "dng" in result["timings_ms"]
+    assert configure(peer)["raw"] is False
+    assert stand_in.calls("configuration")[-1]["raw"] is None
+    assert peer.request("capture")[0]["parts"] == [["jpeg", 1005]]
+
+
+def test_raw_data_is_not_packed_where_unpacking_would_be_slow(stand_in: StandIn, start: Callable[..., Peer]) -> None:
+    stand_in.do(platform="PISP")
+    peer = start(sys.executable, env=stand_in.env)
+    configure(peer, raw=True)
+    assert stand_in.calls("configuration")[-1]["raw"] == {"format": "SRGGB10"}
+
+
+@pytest.mark.parametrize(
+    ("dng", "error"), [("broken", "ValueError: the raw data is upside down"), ("nothing", "ValueError: picamera2 gave no DNG")]
+)
+def test_raw_data_that_fails_does_not_cost_the_picture(peer: Peer, stand_in: StandIn, dng: str, error: str) -> None:
+    configure(peer, raw=True)
+    stand_in.do(dng=dng)
+    result, blob = peer.request("capture")
+    assert (result["parts"], len(blob), result["dng_error"]) == ([["jpeg", 1005]], 1005, error)
+
+
+def test_the_configuration_is_one_for_good_stills(peer: Peer, stand_in: StandIn) -> None:
+    assert configure(peer, preview_size=[801, 601], hflip=True, size=[4609, 2593])["preview_size"] == [800, 600]
+    given = stand_in.calls("configuration")[-1]
+    assert given["main"] == {"format": "YUV420", "size": [4608, 2592]}
+    assert given["lores"] == {"format": "YUV420", "size": [800, 600]}
+    assert (given["buffer_count"], given["transform"]) == (3, "flips (1, 0)")
+    configure(peer, preview_size=[800, 600], size=[640, 480], vflip=True)
+    given = stand_in.calls("configuration")[-1]
+    assert (given["lores"]["size"], given["transform"]) == ([640, 480], "flips (0, 1)")  # never larger than the picture
+    configure(peer, size=None)
+    given = stand_in.calls("configuration")[-1]
+    assert (given["main"]["size"], given["buffer_count"]) == ([4608, 2592], 2)
+    assert len(stand_in.calls("open")) == 1  # it stays open
+
+
+def test_a_small_stream_that_is_impossible_is_left_out(peer: Peer, stand_in: StandIn) -> None:
+    stand_in.do(no_lores=True)
+    assert configure(peer, preview_size=[640, 480])["preview_size"] is None
+    assert refusal(peer, "preview").key == "camera_cannot"
+    peer.request("capture")
+
+
+def test_pictures_carry_whole_exif_directories(peer: Peer, stand_in: StandIn) -> None:
+    configure(peer, preview_size=[640, 480], orientation=8, exif={"make": "Raspberry Pi", "model": "Camera Module 3"}, quality=71)
+    stand_in.do(metadata={"DigitalGain": 1.5})
+    result, _ = peer.request("capture", {"controls": {"ExposureTime": 40_000, "AnalogueGain": 2.0}})
+    stream, kind, quality, exif = stand_in.calls("save")[-1]
+    assert (stream, kind, quality) == ("main", "jpeg", 71)
+    local = time.strftime("%Y:%m:%d %H:%M:%S", time.localtime(result["taken_at"]))
+    assert exif == {
+        "0th": {"271": "Raspberry Pi", "272": "Camera Module 3", "274": 8, "305": "Skylapse", "306": local},
+        "Exif": {"36867": local, "33434": [40_000, 1_000_000], "34855": 300},
+    }
+    assert result["metadata"]["ScalerCrop"] == [1, 2, 3, 4]
+    assert result["metadata"]["Odd"] is None
+    peer.request("preview", {"quality": 33})
+    assert stand_in.calls("save")[-1][:3] == ["lores", "jpeg", 33]
+    peer.request("capture")
+    assert stand_in.calls("save")[-1][2] == 71
+
+
+def test_half_a_jpeg_is_no_picture_and_no_frame_is_kept(peer: Peer, stand_in: StandIn) -> None:
+    configure(peer, preview_size=[640, 480])
+    stand_in.do(jpeg_bytes=500)
+    for op in ("capture", "preview"):
+        refused = refusal(peer, op)
+        assert (refused.key, refused.placeholders) == ("camera_failed", {"error": "picamera2 gave no whole JPEG"})
+    stand_in.do()
+    peer.request("capture")
+    assert stand_in.calls("out")[-1] == 0
+    assert max(stand_in.calls("out")) <= 1
+
+
+def test_the_sensors_own_hdr_is_switched_before_the_camera_is_opened(peer: Peer, stand_in: StandIn) -> None:
+    for wanted in (True, True, False):
+        configure(peer, sensor_hdr=wanted)
+    assert stand_in.calls("hdr of") == [7, 7]
+    assert stand_in.calls("hdr") == [True, False]
+    stand_in.do(no_hdr=True)
+    with pytest.raises(Refused, match="camera_cannot"):
+        configure(peer, sensor_hdr=True)
+    configure(peer)  # what cannot be switched on is not on
+
+
+def test_another_tuning_lets_libcamera_look_again(peer: Peer, stand_in: StandIn, tmp_path: Path) -> None:
+    tuning = tmp_path / "own.json"
+    tuning.write_text("{}")
+    for wanted in (None, str(tuning), str(tuning), None):
+        configure(peer, tuning=wanted)
+    assert stand_in.calls("reset") == [str(tuning), None]
+    assert stand_in.calls("open") == [[0, None], [0, str(tuning)], [0, None]]
+
+
+def test_modes_are_told_once_each(peer: Peer) -> None:
+    camera = peer.request("probe")[0]["cameras"][0]
+    assert camera["raw"] is True
+    assert camera["pixel_array"] == [4608, 2592]
+    assert camera["modes"] == [
+        {"size": [2304, 1296], "bit_depth": 12, "fps": 30.0, "exposure_us": None},
+        {"size": [4608, 2592], "bit_depth": 10, "fps": 14.35, "exposure_us": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "key"),
+    [
+        ("IndexError", "camera_missing"),
+        ("PermissionError", "camera_denied"),
+        ("Could not open any dmaHeap device", "camera_denied"),
+        ("No camera number 0 found", "camera_missing"),
+        ("Camera(s) not found (Do not forget to disable legacy camera with raspi-config).", "camera_missing"),
+    ],
+)
+def test_ways_not_to_be_opened(peer: Peer, stand_in: StandIn, error: str, key: str) -> None:
+    stand_in.do(open_error=error)
+    with pytest.raises(Refused, match=key):
+        configure(peer)
+    assert peer.request("probe")[0]["cameras"][0]["error"]["key"] == key
+    stand_in.do()
+    configure(peer)
+
+
+def test_a_stream_that_does_not_start_is_told(peer: Peer, stand_in: StandIn) -> None:
+    configure(peer)
+    stand_in.do(start_error="Failed to start camera: Cannot allocate memory")
+    assert refusal(peer, "capture").key == "camera_memory"
+    stand_in.do(start_error="Failed to start camera: Broken pipe")
+    refused = refusal(peer, "capture")
+    assert (refused.key, refused.placeholders) == ("camera_failed", {"error": "RuntimeError: Failed to start camera: Broken pipe"})
+    stand_in.do()
+    peer.request("capture")
+
+
+def test_an_event_loop_that_died_needs_another_process(peer: Peer, stand_in: StandIn) -> None:
+    configure(peer)
+    stand_in.do(silent=True)
+    refused = refusal(peer, "capture", deadline_s=0.5)
+    assert (refused.key, refused.fatal) == ("camera_timeout", True)
+    assert stand_in.calls("cancel") == [None]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "hunting", "frames"),
+    [
+        ({"AeState": 2}, False, 2),
+        ({"AeState": 3}, False, 2),
+        ({"AeLocked": True}, False, 2),
+        ({}, False, 2),
+        ({"AeState": 1}, False, 12),
+        ({"AeLocked": False}, False, 12),
+        ({"AeState": 2}, True, 12),
+    ],
+)
+def test_the_automatic_is_waited_for_but_not_for_ever(
+    peer: Peer, stand_in: StandIn, metadata: dict[str, Any], hunting: bool, frames: int
+) -> None:
+    stand_in.do(metadata=metadata, hunting=hunting)
+    configure(peer)
+    assert peer.request("capture")[0]["frames"] == frames
+    assert peer.request("capture")[0]["frames"] == 1
+
+
+@pytest.mark.parametrize("boottime", [False, True])
+def test_a_frames_time_is_right_by_either_clock(peer: Peer, stand_in: StandIn, boottime: bool) -> None:
+    stand_in.do(boottime=boottime, metadata={"ExposureTime": 200_000})
+    configure(peer)
+    before = time.time()
+    assert before - 0.3 < peer.request("capture")[0]["taken_at"] + 0.2 < time.time()
+
+
+def test_a_lens_that_does_not_tell_where_it_is_is_given_time(peer: Peer, stand_in: StandIn) -> None:
+    stand_in.do(metadata={"FocusFoM": 5})
+    configure(peer, controls={"AfMode": 0, "LensPosition": 4.0})
+    steps = peer.request("focus_sweep", {"positions": [1, 2]})[0]["steps"]
+    assert [(step["lens_position"], step["sharpness"]) for step in steps] == [(None, 5.0), (None, 5.0)]
+    assert stand_in.calls("controls")[-1] == {"AfMode": 0, "LensPosition": 4.0}
+
+
+def test_a_tuning_without_autofocus_is_told(peer: Peer, stand_in: StandIn) -> None:
+    stand_in.do(metadata={"AfState": 0, "LensPosition": 1.0})
+    configure(peer)
+    refused = refusal(peer, "autofocus")
+    assert (refused.key, refused.placeholders) == ("camera_cannot", {"what": "autofocus"})
+    assert stand_in.calls("controls")[-1] == {"AfMode": 0, "LensPosition": 1.0}
+    for state, success in ((2, True), (3, False)):
+        stand_in.do(metadata={"AfState": state, "LensPosition": 2.0})
+        assert peer.request("autofocus")[0]["success"] is success
+
+
+# ---- without a process
+
+
+@pytest.fixture
+def worker() -> ModuleType:
+    """The worker's source as a module."""
+    spec = importlib.util.spec_from_file_location("worker_under_test", WORKER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_clock_that_a_frame_was_stamped_with_is_recognised_after_a_suspend(worker: ModuleType, monkeypatch: Any) -> None:
+    now, suspended = time.monotonic_ns(), 3_600_000_000_000
+    monkeypatch.setattr(worker.time, "monotonic_ns", lambda: now)
+    monkeypatch.setattr(worker.time, "clock_gettime_ns", lambda _: now + suspended)
+    for clock in (now, now + suspended):
+        for age in (0, 30_000_000, 5_000_000_000):
+            assert worker.exposure_began({"SensorTimestamp": clock - age, "ExposureTime": 20_000}) == now - age - 20_000_000
+    assert worker.exposure_began({}) == now
+
+
+def chained(outer: Exception, inner: Exception) -> Exception:
+    outer.__cause__ = inner
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "key"),
+    [
+        (MemoryError(), "camera_memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "camera_memory"),
+        (chained(RuntimeError("Camera __init__ sequence did not complete."), RuntimeError("Failed to acquire camera: Device or resource busy")),
+         "camera_busy_elsewhere"),
+        (chained(RuntimeError("Camera __init__ sequence did not complete."), PermissionError(13, "Permission denied")), "camera_denied"),
+        (RuntimeError("Control ExposureTime is not advertised by libcamera"), "camera_setting_refused"),
+        (ImportError("libcamera.so.0.7: cannot open shared object file"), "picamera2_missing"),
+        (ValueError(), "camera_failed"),
+        (ValueError("x" * 500), "camera_failed"),
+    ],
+)  # fmt: skip
+def test_errors_are_recognised(worker: ModuleType, error: Exception, key: str) -> None:
+    failure = worker.explain(error)
+    assert failure.key == key
+    assert all(len(str(value)) <= 200 for value in failure.placeholders.values())
+    if key == "camera_setting_refused":
+        assert failure.placeholders == {"setting": "ExposureTime"}
+
+
+def test_the_innermost_cause_is_told(worker: ModuleType) -> None:
+    error = chained(RuntimeError("did not complete"), RuntimeError("the cable is loose\nsecond line"))
+    assert worker.explain(error).placeholders == {"error": "RuntimeError: the cable is loose"}
+
+
+def test_a_dead_process_with_a_thread_in_the_kernel_is_unkillable(worker: ModuleType, monkeypatch: Any) -> None:
+    states = {"/proc/5/stat": "5 (python3 (x) ) Z 1 2", "/proc/5/task/5/stat": "5 (python3) Z 1", "/proc/5/task/6/stat": "6 (camera) D 1"}
+    monkeypatch.setattr(worker, "read", states.get)
+    monkeypatch.setattr(worker, "listed", lambda path: ["5", "6"] if path == "/proc/5/task" else [])
+    assert worker.process_state(5) == "D"
+    states["/proc/5/task/6/stat"] = "6 (camera) S 1"
+    assert worker.process_state(5) == "Z"
+    assert worker.process_state(6) is None
+    assert worker.process_state(os.getpid()) is None
+
+
+def test_a_holder_that_the_kernel_holds_needs_a_restart_of_the_machine(worker: ModuleType, monkeypatch: Any) -> None:
+    busy = worker.Failure("camera_busy_elsewhere", holder="?", pid="?")
+    monkeypatch.setattr(worker, "holder_of", lambda: None)
+    assert worker.busy(busy) is busy
+    monkeypatch.setattr(worker, "holder_of", lambda: (77, "motion"))
+    for states, key in ((["S"], "camera_busy_elsewhere"), (["D", "S"], "camera_busy_elsewhere"), (["D", "D"], "camera_needs_reboot")):
+        told = iter(states)
+        monkeypatch.setattr(worker, "process_state", lambda _, told=told: next(told))
+        failure = worker.busy(busy)
+        assert failure.key == key
+        assert failure.placeholders["pid"] == 77
+
+
+def test_devices_that_may_not_be_opened_are_told_from_none(worker: ModuleType, monkeypatch: Any) -> None:
+    monkeypatch.setattr(worker, "listed", lambda _: ["media0", "null"])
+    monkeypatch.setattr(worker.os, "access", lambda *_: False)
+    assert worker.no_camera().key == "camera_denied"
+    monkeypatch.setattr(worker.os, "access", lambda *_: True)
+    assert worker.no_camera().key == "camera_missing"

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+from tests.rig.machine import Rig, RigImpossible, make
+
 from . import cameras, dashboard
 from .api import PASSWORD, USER, ApiError, connect
 from .home import ROOT, Folders, HomeAssistant, port_is_free
@@ -24,6 +26,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8123, help="where it listens, on this machine only (default 8123)")
     parser.add_argument("--dir", type=Path, default=ROOT / ".skylapse" / "develop", help="where everything lies")
     parser.add_argument("--fresh", action="store_true", help="forget what is there, and start anew")
+    parser.add_argument("--rig", action="store_true", help="add a virtual Raspberry Pi camera: real picamera2 on real libcamera")
     wanted = parser.parse_args()
     folders = Folders(wanted.dir.resolve())
     if not port_is_free(wanted.port):
@@ -35,6 +38,10 @@ def main() -> int:
     home = HomeAssistant(folders, wanted.port)
     home.prepare()
     photos = _photos(folders)
+    try:
+        rig = Rig(make(), folders.top / "pi") if wanted.rig else None
+    except RigImpossible as error:
+        return _fail(str(error))
     # Also where a shell started it in the background, which ignores Ctrl-C, and when its terminal is closed
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.default_int_handler)
@@ -42,7 +49,7 @@ def main() -> int:
     print("develop: starting Home Assistant", flush=True)
     home.start()
     try:
-        asyncio.run(_set_up(home, photos, began))
+        asyncio.run(_set_up(home, photos, rig, began))
         code = home.wait()
         return _fail(f"Home Assistant ended by itself ({code}); its log: {folders.log}")
     except KeyboardInterrupt:
@@ -55,7 +62,7 @@ def main() -> int:
             home.stop()
 
 
-async def _set_up(home: HomeAssistant, photos: list[Path], began: float) -> None:
+async def _set_up(home: HomeAssistant, photos: list[Path], rig: Rig | None, began: float) -> None:
     """Set the cameras up, tell where everything is, wait for the first verified copy."""
     folders = home.folders
     async with connect(home.url, lambda: home.running) as api:
@@ -63,6 +70,8 @@ async def _set_up(home: HomeAssistant, photos: list[Path], began: float) -> None
         await cameras.add_sky(api, folders.nas)
         if photos:
             await cameras.add_photographs(api, folders.nas, photos)
+        if rig is not None:
+            await cameras.add_virtual(api, folders.nas, rig.python)
         found = await cameras.cameras(api)
         await dashboard.save(api, found)
         print(_told(home, [camera.name for camera in found]), flush=True)

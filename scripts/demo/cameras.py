@@ -10,7 +10,7 @@ from astral import Observer, sun
 from .api import Api, until
 from .home import ELEVATION_M, LATITUDE, LONGITUDE
 
-SKY, PHOTOGRAPHS = "Garden sky", "Photographs"
+SKY, PHOTOGRAPHS, VIRTUAL = "Garden sky", "Photographs", "Virtual Pi camera"
 NOW = "The sun now"
 """The schedule that is active whatever the time: a band around the elevation which the sun has just then."""
 _BAND_DEG = 8.0
@@ -59,6 +59,21 @@ async def add_photographs(api: Api, nas: Path, photos: list[Path]) -> None:
         await flow.fill(presets=[], folder=str(nas))
         flow.finish()
     await _photograph_now(api, PHOTOGRAPHS, interval_s=15)
+
+
+async def add_virtual(api: Api, nas: Path, python: str) -> None:
+    """Add the virtual camera of a Raspberry Pi, which ``python`` finds, by the way a real one is added; see that it photographs now."""
+    if await _entry_id(api, VIRTUAL) is None:
+        flow = await api.config_flow("skylapse")
+        await flow.choose("camera")
+        if flow.step["step_id"] == "none_here":
+            await flow.choose("interpreter")
+            await flow.fill(python=python)
+        await flow.fill(name=VIRTUAL)
+        await flow.choose("schedules")
+        await flow.fill(presets=["sunrise"], folder=str(nas))
+        flow.finish()
+    await _photograph_now(api, VIRTUAL, interval_s=5)
 
 
 async def cameras(api: Api) -> list[Camera]:

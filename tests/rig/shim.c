@@ -170,6 +170,21 @@ ON_PATH(int, lstat, struct stat *, found)
 ON_PATH(int, lstat64, struct stat64 *, found)
 ON_PATH(int, access, int, how)
 
+/* A link to such a file names the host's: a camera that is open is /dev/media0 to this rig's programs, and to no other rig's. */
+ssize_t readlink(const char *path, char *out, size_t size)
+{
+	REAL(ssize_t, "readlink", const char *, char *, size_t);
+	char found[4096], host[4096];
+	ssize_t n = real(path, found, sizeof found - 1);
+	if (n < 0)
+		return n;
+	found[n] = 0;
+	size_t skip = rig_path(host, sizeof host, "host") && !strncmp(found, host, strlen(host)) ? strlen(host) : 0;
+	size_t length = (size_t)n - skip;
+	memcpy(out, found + skip, length < size ? length : size);
+	return (ssize_t)(length < size ? length : size);
+}
+
 DIR *opendir(const char *path)
 {
 	REAL(DIR *, "opendir", const char *);

@@ -1,6 +1,7 @@
 """The rig is what it claims to be: real picamera2 on real libcamera, with a camera like a Pi's."""
 
 from pathlib import Path
+import re
 
 import pytest
 
@@ -170,6 +171,27 @@ tell(**sizes, soft=picture(ExposureTime=20_000, AnalogueGain=1.0, LensPosition=9
     assert done.told["soft"][1] < done.told["right"][1] / 2
 
 
+def test_raw_data_come_along_with_the_picture(rigs: MakeRig) -> None:
+    done = run(
+        rigs(),
+        """
+camera.configure(camera.create_still_configuration({"size": (1280, 720), "format": "YUV420"}, raw={"size": (2328, 1748)}, buffer_count=2))
+camera.start()
+dng, jpeg = io.BytesIO(), io.BytesIO()
+with camera.captured_request(flush=True, wait=10) as request:
+    request.save_dng(dng)
+    request.save("main", jpeg, format="jpeg")
+import PIL.Image
+tell(raw=camera.camera_configuration()["raw"], magic=dng.getvalue()[:4].hex(), length=len(dng.getvalue()), size=PIL.Image.open(jpeg).size)
+""",
+    )
+    assert done.code == 0, done.error
+    assert done.told["raw"] == {"format": "SRGGB10_CSI2P", "size": [2328, 1748], "stride": 2910, "framesize": 2910 * 1748}
+    assert done.told["magic"] == "49492a00"  # little-endian TIFF
+    assert done.told["length"] > 2328 * 1748 * 5 // 4
+    assert done.told["size"] == [1280, 720]
+
+
 def test_the_lens_is_sharp_at_one_place_and_autofocus_finds_it(rigs: MakeRig) -> None:
     done = run(
         rigs(focus_peak=3.0),
@@ -230,6 +252,20 @@ tell(model=Path("/proc/device-tree/model").read_text(), zones=[str(path) for pat
     assert done.told["alarm"] == "0\n"
     machine.host_file("/sys/class/hwmon/hwmon1/in0_lcrit_alarm", "1\n")
     assert run(machine, show, begin=begin).told["alarm"] == "1\n"
+
+
+def test_an_open_camera_is_seen_by_its_own_rigs_programs_only(rig: MakeRig) -> None:
+    """On a Pi it is /dev/media0 that is open and locked; other tests run beside this one."""
+    show = """
+own = f"/proc/{os.getpid()}/fd"
+tell(open=[link for link in (os.readlink(f"{own}/{entry}") for entry in os.listdir(own) if entry.isdigit() and os.path.exists(f"{own}/{entry}")) if "media" in link],
+     inode=os.stat("/dev/media0").st_ino, locks=open("/proc/locks").read(), listed=os.listdir("/dev"), pid=os.getpid())
+"""
+    done = run(rig(), show)
+    assert done.code == 0, done.error
+    assert done.told["open"] == ["/dev/media0"]
+    assert done.told["listed"] == ["media0"]
+    assert re.search(rf"FLOCK +ADVISORY +WRITE {done.told['pid']} \S+:{done.told['inode']} ", done.told["locks"])
 
 
 def test_what_a_program_starts_is_not_of_the_rig(rig: MakeRig) -> None:

@@ -20,6 +20,10 @@ _shim.rig_pace.argtypes = [ctypes.c_long]
 _shim.rig_frame_ns.argtypes, _shim.rig_frame_ns.restype = [ctypes.c_long], ctypes.c_longlong
 
 
+_RAW = "raw"
+"""Stands for the raw stream, which the virtual pipeline does not have."""
+
+
 class _Property(NamedTuple):
     """A property's identifier, of which picamera2 reads the name."""
 
@@ -47,6 +51,7 @@ def after_import() -> None:
     _two_planes()
     _a_pis_camera()
     _frames()
+    _dng()
 
 
 def _two_planes() -> None:
@@ -101,8 +106,8 @@ class _Camera:
 
     @property
     def properties(self) -> Mapping[Any, Any]:
-        # ColorFilterArrangement stays away: picamera2 would take it for a Pi's camera and ask for a raw stream, which there is none of
         extra = {
+            "ColorFilterArrangement": 0,  # what picamera2 tells a Pi's camera by
             "PixelArraySize": self._model.size,
             "PixelArrayActiveAreas": [(0, 0, *self._model.size)],
             "Rotation": self._model.rotation,
@@ -190,7 +195,7 @@ def _a_pis_camera() -> None:
     from picamera2.picamera2 import Picamera2
 
     grab, configure, information = Picamera2._grab_camera, Picamera2.configure_, Picamera2.global_camera_info
-    get_controls = Controls.get_libcamera_controls
+    make_config, get_controls = Picamera2._make_libcamera_config, Controls.get_libcamera_controls
 
     def _grab_camera(self: Any, index: int) -> _Camera:
         return _Camera(grab(self, index), index)
@@ -199,9 +204,18 @@ def _a_pis_camera() -> None:
         settings = Settings.read()
         return [{**found, "Rotation": model(settings.cameras[found["Num"]]).rotation} for found in information()]
 
+    def _make_libcamera_config(self: Any, camera_config: dict[str, Any]) -> Any:
+        """Keep the raw stream from libcamera: it is made up further down."""
+        return make_config(self, {**camera_config, "raw": None})
+
     def configure_(self: Any, camera_config: Any) -> None:
         configure(self, camera_config)
-        self.camera.sensor.configure(self.camera_config["main"]["size"])
+        raw = self.camera_config["raw"]
+        mode = self.camera.sensor.configure((raw or self.camera_config["main"])["size"])
+        if raw is not None:
+            stride = mode.size[0] * (5 if "CSI2P" in raw["format"] else 8) // 4
+            raw.update(size=mode.size, stride=stride, framesize=stride * mode.size[1])
+            self.stream_map["raw"] = _RAW
         self.camera_ctrl_info = {key.name: (key, value) for key, value in self.camera.controls.items()}
         buffers = self.allocator.buffers(self.stream_map["main"])
         descriptors = [buffer.planes[0].fd for buffer in buffers]
@@ -225,6 +239,7 @@ def _a_pis_camera() -> None:
         return {}
 
     Picamera2._grab_camera, Picamera2.configure_ = _grab_camera, configure_
+    Picamera2._make_libcamera_config = _make_libcamera_config
     Picamera2.global_camera_info = staticmethod(global_camera_info)
     Picamera2.sensor_modes = property(sensor_modes)
     Controls.get_libcamera_controls = get_libcamera_controls
@@ -236,7 +251,8 @@ def _frames() -> None:
     from picamera2.picamera2 import Picamera2
 
     begin, get = requests.CompletedRequest.__init__, requests.CompletedRequest.get_metadata
-    process, enter = Picamera2.process_requests, requests._MappedBuffer.__enter__
+    process, buffer = Picamera2.process_requests, requests._MappedBuffer
+    remember, enter, leave = buffer.__init__, buffer.__enter__, buffer.__exit__
 
     def take(self: Any, request: Any, picam2: Any) -> None:
         begin(self, request, picam2)
@@ -254,19 +270,41 @@ def _frames() -> None:
         process(self, display)
 
     def open_buffer(self: Any, request: Any, stream: str, write: bool = True) -> None:
-        remember(self, request, stream, write=write)
+        if stream != _RAW:
+            remember(self, request, stream, write=write)
         self._rig_request, self._rig_stream = request, stream
 
     def look(self: Any) -> Any:
         """Draw a frame when somebody looks at it, for the first time; there are many that nobody looks at."""
-        memory = enter(self)
         request, stream = self._rig_request, self._rig_stream
+        if stream == _RAW:
+            return rig_picture.raw(request.config[_RAW], request._rig_frame.light)
+        memory = enter(self)
         if stream not in request._rig_drawn:
             request._rig_drawn.add(stream)
             rig_picture.draw(memory, request.config[stream]["size"], request._rig_frame.light, request._rig_frame.blur)
         return memory
 
-    remember, requests._MappedBuffer.__init__ = requests._MappedBuffer.__init__, open_buffer
-    requests._MappedBuffer.__enter__ = look
+    def look_away(self: Any, *error: object) -> None:
+        if self._rig_stream != _RAW:
+            leave(self, *error)
+
+    buffer.__init__, buffer.__enter__, buffer.__exit__ = open_buffer, look, look_away
     requests.CompletedRequest.__init__, requests.CompletedRequest.get_metadata = take, get_metadata
     Picamera2.process_requests = process_requests
+
+
+def _dng() -> None:
+    """Raspberry Pi OS's PiDNG takes the camera's model and a file; PyPI's does not: "takes 3 positional arguments but 4 were given"."""
+    from picamera2 import request as requests
+    from pidng.camdefs import Picamera2Camera
+    from pidng.core import PICAM2DNG
+
+    def camera(config: dict[str, Any], metadata: dict[str, Any], model: str) -> Any:
+        return Picamera2Camera(config, metadata)
+
+    class Writer(PICAM2DNG):  # type: ignore[misc]
+        def convert(self, image: Any, *, file: Any) -> None:
+            file.write(super().convert(image))
+
+    requests.Picamera2Camera, requests.PICAM2DNG = camera, Writer

@@ -7,7 +7,7 @@ import random
 import time
 from typing import Any, NamedTuple
 
-from rig_settings import Model, Settings, folder
+from rig_settings import Mode, Model, Settings, folder
 
 _LINE_US = 7.2
 """What exposures are a multiple of."""
@@ -61,9 +61,10 @@ class Sensor:
         """Real microseconds that the frame takes which is being exposed."""
         return max(1, int(self._duration_us * self._settings.time_scale))
 
-    def configure(self, size: tuple[int, int]) -> None:
+    def configure(self, size: tuple[int, int]) -> Mode:
         """Choose the mode for pictures of this size."""
         self._mode = self._model.mode_for(size)
+        return self._mode
 
     def begin(self, controls: Mapping[str, Any]) -> None:
         """Start the stream: these controls act on its first frame."""

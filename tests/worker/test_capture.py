@@ -60,6 +60,19 @@ def test_captures_a_whole_picture(rigs: Callable[..., Rig], start: Any) -> None:
     assert detail[36867] == exif[306]
 
 
+def test_raw_data_comes_beside_the_picture(rigs: Callable[..., Rig], start: Any) -> None:
+    peer = start(rigs(time_scale=SCALE).python)
+    for raw in (True, False):
+        assert configure(peer, raw=raw)["raw"] is raw
+        result, blob = peer.request("capture")
+        lengths = dict(result["parts"])
+        assert list(lengths) == (["jpeg", "dng"] if raw else ["jpeg"])
+        assert sum(lengths.values()) == len(blob)
+        jpeg, dng = blob[: lengths["jpeg"]], blob[lengths["jpeg"] :]
+        Image.open(io.BytesIO(jpeg)).load()
+        assert dng[:4] == (b"II*\0" if raw else b"")
+
+
 @pytest.mark.parametrize(("exposure_us", "gain"), [(287, 1.0), (5_000, 8.0), (300_000, 1.5), (20_000, 16.0)])
 def test_exposure_and_gain_are_proven(camera: Peer, exposure_us: int, gain: float) -> None:
     take(camera)  # something else was before
@@ -83,13 +96,6 @@ def test_an_exposure_that_is_never_reached_is_told(camera: Peer) -> None:
     assert refused.value.placeholders["got"].startswith("20.0")
     assert not refused.value.fatal
     take(camera, FIXED)
-
-
-def test_controls_that_got_lost_are_sent_again(pi: Rig, start: Any) -> None:
-    pi.change(delay_frames=9)  # as good as lost: nothing for eight frames
-    camera = configured(start(pi.python))
-    take(camera)
-    assert take(camera, FIXED)["frames"] > 8
 
 
 def test_a_frame_is_exposed_after_it_was_asked_for(camera: Peer) -> None:
@@ -152,6 +158,8 @@ def test_the_automatic_follows_a_correction_at_once(camera: Peer) -> None:
 def test_fixed_colours_go_back_to_automatic(camera: Peer) -> None:
     assert take(camera, {"ColourGains": [3.0, 1.5]})["metadata"]["ColourGains"] == [3.0, 1.5]
     assert take(camera, {"AwbEnable": True})["metadata"]["ColourGains"] == [2.1, 1.7]
+    assert take(camera, {"ColourGains": [3.0, 1.5], "AwbEnable": False})["metadata"]["ColourGains"] == [3.0, 1.5]
+    assert take(camera)["metadata"]["ColourGains"] == [2.1, 1.7]
 
 
 def test_controls_of_the_configuration_hold_unless_a_frame_names_others(pi: Rig, start: Any) -> None:
@@ -255,6 +263,28 @@ def test_small_pictures_between_long_exposures_do_not_wait_for_them(camera: Peer
     before = time.time()
     assert camera.request("preview")[0]["metadata"]["ExposureTime"] < 1_000_000
     assert time.time() - before < 3.0
+
+
+def test_what_is_set_while_looking_shows_at_once(camera: Peer) -> None:
+    def look(**controls: Any) -> dict[str, Any]:
+        for _ in range(10):  # a preview is of now, and does not wait
+            told, _blob = camera.request("preview", {"controls": controls})
+            assert told["streaming"] is True
+        return told["metadata"]
+
+    assert look(**FIXED)["ExposureTime"] == pytest.approx(20_000, rel=0.05)
+    assert look(**FIXED, LensPosition=3.0)["LensPosition"] == 3.0
+    assert look(ExposureTime=10_000, AnalogueGain=1.0, LensPosition=3.0)["ExposureTime"] == pytest.approx(10_000, rel=0.05)
+    assert look(ExposureTime=60_000_000, AnalogueGain=1.0)["ExposureTime"] < 1_000_000
+
+
+def test_every_reply_tells_whether_the_stream_runs(camera: Peer) -> None:
+    long = {"ExposureTime": 2_000_000, "AnalogueGain": 1.0}
+    told = [camera.request(op, args)[0]["streaming"] for op, args in (
+        ("capture", None), ("restart_stream", None), ("focus_sweep", {"positions": [1]}), ("autofocus", None), ("rest", None),
+        ("preview", None), ("capture", {"controls": long}), ("restart_stream", None), ("wake", None), ("focus_sweep", {"positions": [1]}),
+    )]  # fmt: skip
+    assert told == [True, True, True, True, False, True, False, False, False, True]
 
 
 def test_without_a_small_stream_there_is_no_preview(camera: Peer) -> None:

@@ -65,7 +65,7 @@ def test_a_stalled_stream_goes_on_after_a_restart(pi: Rig, camera: Peer) -> None
     pi.control(fault="stall")
     time.sleep(0.2)
     assert refusal(camera, "capture").key == "camera_timeout"
-    assert camera.request("restart_stream") == ({}, b"")
+    assert camera.request("restart_stream") == ({"streaming": True}, b"")
     began = time.monotonic()
     camera.request("capture")
     assert time.monotonic() - began < 1.0
@@ -225,9 +225,11 @@ def test_autofocus_tells_when_nothing_is_sharp(rig: Callable[..., Rig], start: A
 
 
 def test_a_focus_sweep_between_long_exposures_does_not_wait_for_them(camera: Peer) -> None:
-    camera.request("wake", {"controls": {"ExposureTime": 60_000_000, "AnalogueGain": 1.0}})
+    long = {"ExposureTime": 60_000_000, "AnalogueGain": 1.0, "LensPosition": 4.0}
+    camera.request("wake", {"controls": long})
     began = time.monotonic()
-    camera.request("focus_sweep", {"positions": [0, 1]})
+    camera.request("focus_sweep", {"positions": [0, 1], "controls": long})
+    camera.request("autofocus", {"controls": long})
     assert time.monotonic() - began < 5.0
 
 

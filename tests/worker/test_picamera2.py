@@ -229,6 +229,15 @@ def test_the_automatic_is_waited_for_but_not_for_ever(
     assert peer.request("capture")[0]["frames"] == 1
 
 
+def test_controls_that_got_lost_are_sent_again(peer: Peer, stand_in: StandIn) -> None:
+    configure(peer)
+    peer.request("capture")
+    stand_in.do(metadata={"ExposureTime": 2_000, "AnalogueGain": 1.0})
+    wanted = {"ExposureTime": 50_000, "AnalogueGain": 2.0}
+    assert refusal(peer, "capture", {"controls": wanted}).key == "exposure_not_reached"
+    assert stand_in.calls("controls")[1:] == [wanted, wanted]
+
+
 @pytest.mark.parametrize("boottime", [False, True])
 def test_a_frames_time_is_right_by_either_clock(peer: Peer, stand_in: StandIn, boottime: bool) -> None:
     stand_in.do(boottime=boottime, metadata={"ExposureTime": 200_000})

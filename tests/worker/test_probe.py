@@ -51,7 +51,7 @@ def test_describes_cameras_and_their_host(rigs: Callable[..., Rig], start: Any) 
     assert camera["controls"]["AwbEnable"] == [False, True, None]
     assert camera["controls"]["ScalerCrop"][1] == [0, 0, 4656, 3496]
     assert "LensPosition" not in by_model["imx219"]["controls"]
-    assert camera["raw"] is False
+    assert camera["raw"] is True
 
 
 def test_probing_again_leaves_nothing_open_and_a_configured_camera_alone(pi: Rig, start: Any) -> None:
@@ -77,7 +77,11 @@ def test_finds_the_camera_that_was_meant(rig: Callable[..., Rig], start: Any) ->
         assert configure(peer, camera=meant)["limits"]["ExposureTime"][1] == longest
         moved = {**meant, "id": "/base/axi/pcie@1000120000" + meant["id"].removeprefix("/base/soc")}
         assert configure(peer, camera=moved)["limits"]["ExposureTime"][1] == longest
-    assert refusal(peer, camera={"id": "/base/imx708@1a", "index": 0}).key == "camera_missing"
+        assert configure(peer, camera=moved)["camera"] == {name: cameras[model][name] for name in ("id", "index", "model")}
+        elsewhere = {"id": "/base/another/imx519@99", "index": cameras[model]["index"], "model": model}
+        assert configure(peer, camera=elsewhere)["camera"]["model"] == model
+    for model in ("imx708", None):  # never another one than was meant
+        assert refusal(peer, camera={"id": "/base/imx708@1a", "index": 0, "model": model}).key == "camera_missing"
     assert refusal(peer, camera={"index": 2}).key == "camera_missing"
 
 

@@ -334,7 +334,7 @@ def test_what_takes_a_stream_cannot_be_done(peer: Peer) -> None:
         refused = refusal(peer, op, {"positions": [1.0]})
         assert (refused.key, refused.placeholders) == ("camera_cannot", {"what": op})
     assert peer.request("wake")[0] == peer.request("rest")[0] == {"streaming": False}
-    assert peer.request("restart_stream")[0] == {}
+    assert peer.request("restart_stream")[0] == {"streaming": False}
 
 
 def test_a_camera_or_tuning_that_is_not_there_is_told(peer: Peer, program: StandIn, tmp_path: Path) -> None:

@@ -578,19 +578,22 @@ def _inside(inner: Sequence[float], outer: Sequence[float]) -> bool:
 
 def pick(cameras: Sequence[Mapping[str, Any]], wanted: Args) -> Mapping[str, Any]:
     """Return the camera that was meant, of those that are there (each with id, index and model)."""
-    identity, index = wanted.text("id"), wanted.optional("index", 0, 63)
+    identity, index, model = wanted.text("id"), wanted.optional("index", 0, 63), wanted.text("model")
     if not cameras:
         raise no_camera()
-    if identity is None:
-        found = [camera for camera in cameras if camera["index"] == (index or 0)]
-    else:
-        found = [camera for camera in cameras if camera["id"] == identity]
-        if not found:  # kernels have renamed the buses in front; what is attached where stays
-            last = identity.rpartition("/")[2]
-            found = [camera for camera in cameras if str(camera["id"]).rpartition("/")[2] == last]
-    if len(found) != 1:
-        raise Failure("camera_missing", fatal=True)
-    return found[0]
+    tests: list[Callable[[Mapping[str, Any]], bool]] = [lambda camera: camera["index"] == (index or 0)]
+    if identity is not None:
+        last = identity.rpartition("/")[2]
+        tests = [
+            lambda camera: camera["id"] == identity,
+            lambda camera: str(camera["id"]).rpartition("/")[2] == last,  # kernels have renamed the buses in front
+            lambda camera: camera["index"] == index and camera["model"] == model,
+        ]
+    for test in tests:
+        found = [camera for camera in cameras if test(camera)]
+        if len(found) == 1:
+            return found[0]
+    raise Failure("camera_missing", fatal=True)
 
 
 # ---- cameras ------------------------------------------------------------------------------------------------------------
@@ -712,7 +715,8 @@ class Picamera2Camera:
             described["error"] = explain(error).as_json()
         finally:
             if mine and camera is not None:
-                camera.close()
+                with contextlib.suppress(Exception):
+                    camera.close()
                 gc.collect()  # picamera2's objects refer to each other; until they are collected, so are their files open
         return described
 
@@ -801,6 +805,7 @@ class Picamera2Camera:
                 "preview_size": plain(stream["lores"]["size"]) if self._preview else None,
                 "limits": self._limits,
                 "raw": self._raw,
+                "camera": {name: info[name] for name in ("id", "index", "model")},
                 "versions": {"picamera2": self._version(), "libcamera": self._libcamera_version()},
             }
         )
@@ -886,8 +891,23 @@ class Picamera2Camera:
                 wish[name] = self._held[name]
             elif name in ("ExposureTime", "AnalogueGain"):
                 wish[name] = 0
-            elif self._limits[name][2] is not None and name != "AwbEnable":
+            elif name == "AwbEnable":
+                wish.update({} if "ColourGains" in wish else {name: True})
+            elif self._limits[name][2] is not None:
                 wish[name] = self._limits[name][2]
+        return wish
+
+    def _wanted(self, args: Args) -> Json:
+        """Return the controls that a request names, with all that goes with them; those in force if it names none."""
+        controls = args.controls()
+        return self._wish(controls) if controls else dict(self._held)
+
+    def _look_through(self, args: Args) -> Json:
+        """Let the stream run for looking; nobody looks through a long exposure. Return the controls in force."""
+        wish = self._wanted(args)
+        if is_long(wish):
+            wish.update(ExposureTime=0, AnalogueGain=0)
+        self._apply(wish)
         return wish
 
     def _apply(self, wish: Json) -> None:
@@ -981,12 +1001,11 @@ class Picamera2Camera:
 
     def wake(self, args: Args, deadline: Deadline) -> Reply:
         """Start the stream and let the automatic exposure settle; a long exposure needs a start of its own anyway."""
-        camera = self._need()
-        wish = self._wish(args.controls()) if args.controls() else dict(self._held)
+        self._need()
+        wish = self._wanted(args)
         if is_long(wish):
             return Reply({"streaming": False})
-        if not camera.started:
-            self._apply(wish)
+        self._apply(wish)
         request, _, _ = self._look(deadline, Match(None, None), 0)
         request.release()
         return Reply({"streaming": True})
@@ -1004,7 +1023,7 @@ class Picamera2Camera:
         self._stop()
         if not is_long(self._held):
             self._start(dict(self._held))
-        return Reply({})
+        return Reply({"streaming": camera.started})
 
     # -- pictures
 
@@ -1043,6 +1062,7 @@ class Picamera2Camera:
             "size": size,
             "metadata": metadata,
             "frames": looked,
+            "streaming": not long,
             "timings_ms": {name: round(value * 1000, 1) for name, value in timings.items()},
             "parts": [["jpeg", len(jpeg)], *([["dng", len(dng)]] if dng else [])],
             **note,
@@ -1084,10 +1104,7 @@ class Picamera2Camera:
         quality = round(args.number("quality", 1, 100, 75))
         if not self._preview:
             raise Failure("camera_cannot", what="preview")
-        wish = dict(self._held)
-        if is_long(wish):
-            wish.update(ExposureTime=0, AnalogueGain=0)
-        self._apply(wish)
+        self._look_through(args)
         request = self._next(deadline)
         try:
             metadata = plain_metadata(request.get_metadata())
@@ -1095,7 +1112,8 @@ class Picamera2Camera:
             jpeg = self._encode(request, "lores", quality, {"0th": self._exif, "Exif": {}})
         finally:
             request.release()
-        return Reply({"size": plain(camera.camera_configuration()["lores"]["size"]), "metadata": metadata}, jpeg)
+        size = plain(camera.camera_configuration()["lores"]["size"])
+        return Reply({"size": size, "metadata": metadata, "streaming": True}, jpeg)
 
     # -- focus
 
@@ -1105,22 +1123,13 @@ class Picamera2Camera:
             raise Failure("camera_cannot", what="autofocus" if "AfTrigger" in names else "focus_sweep")
         return camera
 
-    def _lens_run(self) -> Json:
-        """Let the stream run for looking through the lens; return the controls that were in force."""
-        before = dict(self._held)
-        wish = dict(before)
-        if is_long(wish):
-            wish.update(ExposureTime=0, AnalogueGain=0)
-        self._apply(wish)
-        return before
-
     def focus_sweep(self, args: Args, deadline: Deadline) -> Reply:
         """Measure sharpness over lens positions; the lens is afterwards where it was."""
         positions = args.numbers("positions", 100)
         self._lens("LensPosition")
         manual: Json = {"AfMode": 0} if "AfMode" in self._limits else {}
         settings = [checked({**manual, "LensPosition": position}, self._limits) for position in positions]
-        before = self._lens_run()
+        before = self._look_through(args)
         lens_before = before.get("LensPosition")
         steps: list[Json] = []
         try:
@@ -1137,7 +1146,7 @@ class Picamera2Camera:
             self._held.update(back)
             self._least = self._depth + 4
         best = max(steps, key=lambda step: float(step["sharpness"]))
-        return Reply({"steps": steps, "best": best["position"]})
+        return Reply({"steps": steps, "best": best["position"], "streaming": True})
 
     def _watch(self, deadline: Deadline, frames: int, until: Callable[[int, Json], bool] | None = None, measure: bool = False) -> Json:
         """Return metadata of the frame after so many, or of the first for which ``until`` holds; with ``Sharpness`` if asked for."""
@@ -1182,7 +1191,7 @@ class Picamera2Camera:
         """Focus once, and hold the lens there."""
         self._lens("AfMode", "AfTrigger", "LensPosition")
         began = time.monotonic()
-        self._lens_run()
+        self._look_through(args)
         self._set({"AfMode": 1, "AfTrigger": 0})
         scanning = False
 
@@ -1206,7 +1215,7 @@ class Picamera2Camera:
         if state not in (2, 3):
             raise Failure("camera_cannot", what="autofocus")
         milliseconds = round((time.monotonic() - began) * 1000)
-        return Reply({"success": state == 2, "lens_position": position, "duration_ms": milliseconds})
+        return Reply({"success": state == 2, "lens_position": position, "duration_ms": milliseconds, "streaming": True})
 
     def close(self) -> None:
         """Let the camera go."""
@@ -1403,9 +1412,9 @@ class RpicamCamera:
         self._fixed += ["--hdr", "sensor"] if args.flag("sensor_hdr") else []
         self._camera = camera
         versions = rpicam_versions(self._need_program())
-        return Reply(
-            {"size": self._size, "format": "JPEG", "preview_size": None, "limits": self._limits, "raw": False, "versions": versions}
-        )
+        taken = {name: camera[name] for name in ("id", "index", "model")}
+        result = {"size": self._size, "format": "JPEG", "preview_size": None, "limits": self._limits, "raw": False, "camera": taken}
+        return Reply({**result, "versions": versions})
 
     @staticmethod
     def _tuning_path(name: str) -> str:
@@ -1467,6 +1476,7 @@ class RpicamCamera:
             "size": self._size,
             "metadata": metadata,
             "frames": frames,
+            "streaming": False,
             "timings_ms": {"total": round((time.monotonic() - began) * 1000, 1)},
             "parts": [["jpeg", len(jpeg)]],
         }
@@ -1565,7 +1575,7 @@ class RpicamCamera:
 
     def restart_stream(self, args: Args, deadline: Deadline) -> Reply:
         """There is no stream."""
-        return Reply({})
+        return Reply({"streaming": False})
 
     def close(self) -> None:
         """Nothing runs between frames."""

@@ -10,7 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
-from typing import BinaryIO
+from typing import IO
 
 PREFIX = struct.Struct(">4sIII")
 WORDS = {
@@ -46,7 +46,7 @@ def main(control: Path, command: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _frame(source: BinaryIO) -> bytes:
+def _frame(source: IO[bytes]) -> bytes:
     """Read the next frame; empty at the end."""
     prefix = source.read(PREFIX.size)
     if len(prefix) < PREFIX.size:

@@ -99,6 +99,7 @@ class FakeSource:
         self.starts = 0
         self.closes = 0
         self.start_error: SkylapseError | None = None
+        self.start_s = 0.0
 
     @property
     def identity(self) -> SourceIdentity:
@@ -110,6 +111,8 @@ class FakeSource:
 
     async def start(self) -> None:
         self.starts += 1
+        if self.start_s:
+            await self._clock.sleep(self.start_s)
         if self.start_error is not None:
             raise self.start_error
 
@@ -140,11 +143,17 @@ class FakeLiveCamera(FakeSource, LiveCamera):
         self.told: list[tuple[str, object]] = []
         self.sweep_s = 0.0
         self.preview_error: SkylapseError | None = None
+        self.error_now: SkylapseError | None = None
 
     @property
     @override
     def reading(self) -> CameraReading:
         return self.reading_now
+
+    @property
+    @override
+    def error(self) -> SkylapseError | None:
+        return self.error_now
 
     def tell(self, reading: CameraReading) -> None:
         self.reading_now = reading

@@ -51,7 +51,7 @@ async def test_an_exposure_claims_the_camera_and_gives_it_free(photographer: Pho
     assert taken.exposure is exposure
     assert taken.shot.jpeg.startswith(b"\xff\xd8")
     assert source.requests[0].deadline_s == 30
-    assert len(changes) == 2
+    assert len(changes) == 3  # started, claimed, free
 
 
 async def test_ticks_of_other_schedules_share_a_running_exposure(photographer: Photographer) -> None:

@@ -23,6 +23,9 @@ CLOSE_S = 10.0
 
 BROKEN = "The source broke its contract"
 
+START_S = 2.0
+"""Seconds that a station's start waits for its camera; one that takes longer goes on starting beside it."""
+
 RESTART_AFTER = 2
 """Consecutive failures after which the source is closed and started again before the next exposure."""
 
@@ -65,6 +68,8 @@ class Photographer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._started = False
+        self._start_lock = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._closed = False
         """For good: whoever is still about to expose must not take the camera again."""
         self._backoff_until: float | None = None
@@ -82,13 +87,27 @@ class Photographer:
         return max(0.0, self._backoff_until - self._clock.monotonic())
 
     async def start(self) -> None:
-        """Start the source. A camera that is not there is kept as ``error`` and tried again with each exposure."""
+        """Start the source. A camera that is not there is kept as ``error`` and tried again with each exposure.
+
+        One that takes long, such as on another machine that does not answer, holds up nobody: this returns after ``START_S``.
+        """
         self._closed = False
-        await self._try_start()
+        self._starting = asyncio.create_task(self._try_start(), name="skylapse camera start")
+        await asyncio.wait([self._starting], timeout=START_S)
+
+    def is_there(self) -> None:
+        """Take note that a camera which was not there at the start is there now, before the next exposure proves it."""
+        if self.error is not None and not self.consecutive_failures:
+            _LOGGER.info("The camera is available")
+            self.error = None
 
     async def close(self) -> None:
         """Let the camera go, for good. Never raises."""
         self._closed = True
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+            self._starting = None
         await self._close_source()
 
     async def wait_idle(self, timeout_s: float) -> None:
@@ -186,18 +205,23 @@ class Photographer:
         """Start the source; a camera that is not there is kept as ``error``."""
         try:
             await self._start_source()
+        except Busy:  # closed for good meanwhile
+            return
         except SourceError as err:
             self.error = err
             _LOGGER.warning("The camera is not available: %s", err)
         except Exception as err:  # a bug in a source, as below
             _LOGGER.exception(BROKEN)
             self.error = SourceError("source_broken", error=type(err).__name__)
+        self._on_change()
 
     async def _start_source(self) -> None:
-        if self._closed:
-            raise Busy
-        await self._source.start()
-        self._started = True
+        async with self._start_lock:
+            if self._closed:
+                raise Busy
+            if not self._started:
+                await self._source.start()
+                self._started = True
 
     async def _close_source(self) -> None:
         self._started = False

@@ -165,7 +165,7 @@ class Station:
         )
         self.live = self.work.live
         if self.live is not None:
-            self.live.subscribe(changed)
+            self.live.subscribe(self._camera_changed)
         self.preview = self.work.preview
         self.focus_sweep = self.work.focus_sweep
         self.autofocus = self.work.autofocus
@@ -421,6 +421,11 @@ class Station:
             self._upkeep = asyncio.create_task(self._reconcile(), name="skylapse reconcile")
         if self._composer.schedules_changed():
             self._bulletin.changed()
+
+    def _camera_changed(self) -> None:
+        if self.live is not None and self.live.reading.connected:
+            self._photographer.is_there()
+        self._bulletin.changed()
 
     def _tell_camera(self) -> None:
         """Tell a camera that can rest when it is needed next."""

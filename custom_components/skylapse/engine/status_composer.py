@@ -92,7 +92,7 @@ class StatusComposer:
         destinations = self._destinations(counts)
         active = [schedule for schedule in schedules if schedule.active]
         top = min(active, key=lambda status: self._planner.schedule(status.schedule_id).rank, default=None)
-        error = self._ledger.error or self._photographer.error
+        error = self._ledger.error or self._camera_error
         backoff_s = self._photographer.backoff_s
         return StationStatus(
             running=running,
@@ -119,6 +119,10 @@ class StatusComposer:
             queue=_sum([status.queue for status in destinations]),
             camera=None if self._live is None else self._live.reading,
         )
+
+    @property
+    def _camera_error(self) -> SkylapseError | None:
+        return self._photographer.error or (self._live.error if self._live is not None else None)
 
     def _schedules(self, now: datetime) -> list[ScheduleStatus]:
         active = {entry.window.schedule_id: entry for entry in self._planner.active(now, self._scheduler.gate_open)}
@@ -160,7 +164,7 @@ class StatusComposer:
         return found
 
     def _problems(self, destinations: Sequence[DestinationStatus], missing: int) -> frozenset[Problem]:
-        error = self._photographer.error
+        error = self._camera_error
         true_of = {
             Problem.CAPTURE_FAILING: self._photographer.consecutive_failures >= FAILING_AFTER or self._scheduler.broken,
             Problem.CLOCK_NOT_SET: not self._scheduler.clock_is_set,

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from custom_components.skylapse.engine import capture
 from custom_components.skylapse.engine.camera_work import SETTING_BASELINE
 from custom_components.skylapse.engine.errors import Busy, CaptureTimeout, SourceError, SshError, WorkerError
 from custom_components.skylapse.engine.sources.live import CameraReading
@@ -205,6 +206,58 @@ async def test_the_reading_is_part_of_the_status(world: World, live: FakeLiveCam
     assert station.status.camera == CameraReading(connected=True)
     live.tell(CameraReading(connected=False, restarts=2))
     await world.until(lambda: station.status.camera == CameraReading(connected=False, restarts=2))
+
+
+async def test_a_camera_that_gets_lost_between_captures_is_told(world: World, live: FakeLiveCamera) -> None:
+    station = await world.started(())
+    live.error_now = SshError("ssh_host_key_changed", host="pi", pinned="a", found="b")
+    live.tell(CameraReading(connected=False))
+    await world.until(lambda: Problem.HOST_KEY_CHANGED in station.status.problems)
+    assert station.status.last_error_key == "ssh_host_key_changed"
+    live.error_now = None
+    live.tell(CameraReading(connected=True))
+    await world.until(lambda: not station.status.problems)
+    assert station.status.last_error_key is None
+
+
+async def test_a_camera_that_comes_later_is_no_problem_any_more(world: World, live: FakeLiveCamera) -> None:
+    live.start_error = SshError("ssh_unreachable", host="pi", port=22)
+    station = await world.started(())
+    assert station.status.last_error_key == "ssh_unreachable"
+    live.tell(CameraReading(connected=True))
+    await world.until(lambda: station.status.last_error_key is None)
+
+
+async def test_a_camera_that_failed_has_to_prove_itself(world: World, live: FakeLiveCamera) -> None:
+    live.script = [WorkerError("camera_timeout", deadline_s=5)]
+    station = await world.started(())
+    with pytest.raises(WorkerError):
+        await station.capture()
+    live.tell(CameraReading(connected=True))
+    await station.reconciled()
+    assert station.status.last_error_key == "camera_timeout"
+
+
+async def test_a_slow_camera_holds_up_no_start(world: World, live: FakeLiveCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "START_S", 0.01)
+    live.start_s = 30
+    station = await world.started((TEN,))
+    assert station.status.running
+    assert live.starts == 1
+    taking = asyncio.create_task(station.capture())  # waits for the camera
+    await world.run(35)
+    assert (await taking).record.frame_id
+    assert live.starts == 1
+
+
+async def test_a_station_stops_while_its_camera_still_starts(world: World, live: FakeLiveCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "START_S", 0.01)
+    live.start_s = 60
+    station = await world.started(())
+    await station.stop()
+    assert live.closes == 1
+    await world.run(100)
+    assert live.starts == 1
 
 
 async def test_the_camera_knows_when_it_is_needed_next(world: World, live: FakeLiveCamera) -> None:

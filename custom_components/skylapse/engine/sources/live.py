@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ..errors import SkylapseError
 from .base import FrameSource
 
 
@@ -91,6 +92,11 @@ class LiveCamera(FrameSource, ABC):
     @abstractmethod
     def reading(self) -> CameraReading:
         """Return what the camera told last."""
+
+    @property
+    @abstractmethod
+    def error(self) -> SkylapseError | None:
+        """Return why the camera cannot be reached or used now, also while no capture is due; None when all is well."""
 
     @abstractmethod
     def subscribe(self, on_change: Callable[[], None]) -> Callable[[], None]:

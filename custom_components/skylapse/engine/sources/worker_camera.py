@@ -116,6 +116,12 @@ class WorkerSource(LiveCamera):
         connected = self._link.connected
         return replace(self._reading, connected=connected, streaming=connected and self._streaming, restarts=self._link.restarts)
 
+    @property
+    @override
+    def error(self) -> SkylapseError | None:
+        """Return why there is no working worker; None when all is well."""
+        return self._link.error if self._open and not self._link.connected else None
+
     @override
     def subscribe(self, on_change: Callable[[], None]) -> Callable[[], None]:
         """Call ``on_change`` whenever ``reading`` changed; return what ends that."""

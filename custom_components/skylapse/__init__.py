@@ -90,7 +90,7 @@ async def _async_changed(hass: HomeAssistant, entry: SkylapseConfigEntry) -> Non
     # what did not change is not told again: a lens that found its focus by itself would be moved back to where the option says
     live = {key: value for key, value in data.live.items() if value != before.get(key)}
     try:
-        await data.station.adjust(**live)
+        await data.station.work.adjust(**live)
     except SkylapseError as err:
         _LOGGER.warning("%s: the camera does not take %s (%s); it is started anew", entry.title, live, err)
         hass.config_entries.async_schedule_reload(entry.entry_id)

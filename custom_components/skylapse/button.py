@@ -32,7 +32,7 @@ class StationButtonDescription(ButtonEntityDescription):
 
 async def autofocus(station: Station) -> None:
     """Let the camera find its focus. A failure is told to whoever pressed, and not only to the log."""
-    found = await station.autofocus()
+    found = await station.work.autofocus()
     if not found.success:
         raise SourceError("autofocus_failed")
 

@@ -225,7 +225,7 @@ class LiveViewCamera(SkylapseEntity, Camera):
         until = self.hass.loop.time() + _FIRST_S
         while True:
             try:
-                self._picture = await self.station.preview()
+                self._picture = await self.station.work.preview()
             except Busy:
                 if self._picture is not None or self.hass.loop.time() >= until:
                     return

@@ -36,7 +36,7 @@ async def lent_camera(entry: ConfigEntry | None) -> AsyncGenerator[None]:
     if entry is None or entry.state is not ConfigEntryState.LOADED or entry.data[CONF_SOURCE] not in CAMERA_KINDS:
         yield
         return
-    async with entry.runtime_data.station.lend_camera():
+    async with entry.runtime_data.station.work.lent():
         yield
 
 

@@ -13,7 +13,7 @@ from homeassistant.util.json import JsonValueType
 def to_json(value: Any) -> JsonValueType:
     """Return the value with dataclasses as objects, instants in ISO 8601, durations in seconds and sets as sorted lists.
 
-    What JSON has no word for is shown as its text.
+    What JSON has no word for is shown as its text; a dataclass's fields that its ``repr`` leaves out, secrets and pictures, are left out here, too.
     """
     match value:
         case None | bool() | int() | float():
@@ -35,5 +35,5 @@ def to_json(value: Any) -> JsonValueType:
         case list() | tuple():
             return [to_json(item) for item in value]
         case _ if is_dataclass(value):
-            return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+            return {field.name: to_json(getattr(value, field.name)) for field in fields(value) if field.repr}
     return str(value)

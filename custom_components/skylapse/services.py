@@ -152,7 +152,9 @@ async def _test_capture(call: ServiceCall) -> ServiceResponse:
     """Take one frame, tell what it saw and keep nothing of it."""
     entry = _entry(call)
     with translated_errors():
-        taken = await entry.runtime_data.station.test_capture(exposure_us=call.data.get(FIELD_EXPOSURE), gain=call.data.get(FIELD_GAIN))
+        taken = await entry.runtime_data.station.work.test_capture(
+            exposure_us=call.data.get(FIELD_EXPOSURE), gain=call.data.get(FIELD_GAIN)
+        )
     shot = taken.shot
     return {
         "instant": shot.taken_at.isoformat(),
@@ -177,7 +179,7 @@ async def _focus_sweep(call: ServiceCall) -> ServiceResponse:
     station = entry.runtime_data.station
     positions = _positions(call, station.capabilities.lens_range)
     with translated_errors():
-        sweep = await station.focus_sweep(positions)
+        sweep = await station.work.focus_sweep(positions)
     apply: bool = call.data[FIELD_APPLY]
     if apply:
         found = {"focus_mode": "fixed", OPT_LENS_POSITION: round(sweep.best, 2)}
@@ -207,7 +209,7 @@ async def _measure_baseline(call: ServiceCall) -> ServiceResponse:
     """Tell how fast the camera is, over some frames that nothing is kept of."""
     entry = _entry(call)
     with translated_errors():
-        report = await entry.runtime_data.station.measure_baseline(
+        report = await entry.runtime_data.station.work.measure_baseline(
             call.data[FIELD_COUNT], baseline_ms=call.data.get(FIELD_BASELINE), store=call.data[FIELD_STORE]
         )
     return {field.name: to_json(getattr(report, field.name)) for field in fields(report)}

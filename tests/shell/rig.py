@@ -247,6 +247,11 @@ class MadeUpStation:
     async def latest_jpeg(self) -> Any:
         return self._answer("latest_jpeg")
 
+    @property
+    def work(self) -> MadeUpStation:
+        """What is done with the camera beside photographing is asked of the same one."""
+        return self
+
     async def preview(self) -> Any:
         return self._answer("preview")
 

@@ -280,7 +280,7 @@ def lender(lending: list[str], machine: Machine, refuses: SkylapseError | None =
             lending.append(machine.asked[-1][0])
             lending.append("back")
 
-    return SimpleNamespace(station=SimpleNamespace(lend_camera=Lend))
+    return SimpleNamespace(station=SimpleNamespace(work=SimpleNamespace(lent=Lend)))
 
 
 async def test_a_running_station_lends_its_camera(hass: HomeAssistant, machine: Machine, lending: list[str]) -> None:

@@ -1,13 +1,25 @@
 """The engine's errors: each carries a translation key, so that the shell can tell it in the person's language."""
 
-from typing import override
+import re
+from typing import Final, override
+
+HIDDEN: Final = "…"
+"""Stands in texts where a secret would."""
+
+_SECRET_NAME: Final = re.compile(r"pass(word|phrase|wd|code)|secret|token|private|credential", re.IGNORECASE)
+_SECRETS: Final = (
+    (re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
+    (re.compile(r"(://[^/\s:@]*):[^/\s]*@"), rf"\1:{HIDDEN}@"),
+)
+"""What gives itself away as a secret wherever it stands: a private key, and a password in an address."""
 
 
 class SkylapseError(Exception):
     """Base of all errors the engine raises on purpose.
 
     ``key`` names the message under ``exceptions`` in the translations; ``placeholders`` fill it.
-    Neither may ever hold a secret: both reach logs, events and diagnostics.
+    Neither may ever hold a secret: both reach logs, events and diagnostics. A placeholder that is named like one, and what looks
+    like one, is hidden, should it be given by mistake.
     """
 
     key = "unknown"
@@ -15,7 +27,7 @@ class SkylapseError(Exception):
     def __init__(self, key: str | None = None, /, **placeholders: object) -> None:
         """Set the message's key (the class's own unless given) and what fills it."""
         self.key = key or type(self).key
-        self.placeholders = {name: str(value) for name, value in placeholders.items()}
+        self.placeholders = {name: _shown(name, value) for name, value in placeholders.items()}
         super().__init__(self.key, self.placeholders)
 
     @override
@@ -24,6 +36,16 @@ class SkylapseError(Exception):
         if not self.placeholders:
             return self.key
         return f"{self.key} ({', '.join(f'{k}: {v}' for k, v in self.placeholders.items())})"
+
+
+def _shown(name: str, value: object) -> str:
+    """Return what a message may show of a placeholder."""
+    if _SECRET_NAME.search(name):
+        return HIDDEN
+    text = str(value)
+    for secret, instead in _SECRETS:
+        text = secret.sub(instead, text)
+    return text
 
 
 class SourceError(SkylapseError):

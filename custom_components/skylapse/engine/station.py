@@ -166,13 +166,6 @@ class Station:
         self.live = self.work.live
         if self.live is not None:
             self.live.subscribe(self._camera_changed)
-        self.preview = self.work.preview
-        self.focus_sweep = self.work.focus_sweep
-        self.autofocus = self.work.autofocus
-        self.adjust = self.work.adjust
-        self.test_capture = self.work.test_capture
-        self.measure_baseline = self.work.measure_baseline
-        self.lend_camera = self.work.lent
         self._expected: datetime | None = None
         """What the camera was told last of when the next capture is due."""
         self._upkeep: asyncio.Task[None] | None = None

@@ -33,18 +33,18 @@ class SshTransport(Transport):
         self._open_s = open_s
         self._keepalive_s = keepalive_s
         self._connection: asyncssh.SSHClientConnection | None = None
-        self._connecting = asyncio.Lock()
+        self._starting = asyncio.Lock()
 
     @override
     async def spawn(self, argv: Sequence[str]) -> Process:
         """Start a program through the account's login shell. Raises ``SshError``."""
         command = f"exec {shlex.join(argv)}"
-        if self._connection is not None and not self._connection.is_closed():
-            with contextlib.suppress(SshError):  # it may have died unnoticed, then a new one will do
-                return await self._open(self._connection, command)
-        async with self._connecting:
+        async with self._starting:
+            if self._connection is not None and not self._connection.is_closed():
+                with contextlib.suppress(SshError):  # it may have died unnoticed, then a new one will do
+                    return await self._open(self._connection, command)
             self._connection = await connect(self._target, timeout_s=self._connect_s, keepalive_s=self._keepalive_s)
-        return await self._open(self._connection, command)
+            return await self._open(self._connection, command)
 
     @override
     async def close(self) -> None:

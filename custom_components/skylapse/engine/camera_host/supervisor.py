@@ -77,6 +77,7 @@ class Supervisor:
         self._rss_bytes = 0.0
         self._busy = 0
         self._stale = False
+        self._renewing = False
         self._predecessors: tuple[int, ...] = ()
         self._stuck: int | None = None
         self._retry_at: float | None = None
@@ -99,8 +100,8 @@ class Supervisor:
 
     @property
     def connected(self) -> bool:
-        """Return whether a worker runs whose camera is configured."""
-        return self._client is not None and self._client.alive
+        """Return whether a worker runs whose camera is configured; a planned replacement is no interruption."""
+        return self._renewing or (self._client is not None and self._client.alive)
 
     @property
     def backoff_s(self) -> float:
@@ -162,7 +163,7 @@ class Supervisor:
         if age_s <= self._patience.oldest_s and self._rss_bytes <= self._patience.largest_rss_bytes:
             return False
         _LOGGER.debug("The camera's worker is replaced after %.0f s, it holds %.0f MB", age_s, self._rss_bytes / 1e6)
-        self._stale = True
+        self._stale = self._renewing = True
         self._nudge.set()
         return True
 
@@ -296,6 +297,7 @@ class Supervisor:
 
     def _note_up(self, client: WorkerClient, reply: Reply) -> None:
         self._client = client
+        self._renewing = False
         self.configured = reply.result
         self.error = self._reason = None
         self._failures = 0
@@ -349,6 +351,7 @@ class Supervisor:
     def _wait(self, error: SkylapseError, step: int) -> None:
         """Note what is wrong, and when the next try is due."""
         waits = self._patience.backoff_s
+        self._renewing = False
         self.error = error
         self._retry_at = self._clock.monotonic() + (
             self._patience.hopeless_s if error.key in HOPELESS else waits[min(step, len(waits) - 1)]
@@ -363,6 +366,7 @@ class Supervisor:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
             self._keeper = None
+        self._renewing = False
         if (stuck := await self._put_down(self._client)) is not None:
             self.error = stuck
             _LOGGER.error("The camera's worker (%s) cannot be ended: %s", self._transport.name, stuck)

@@ -69,6 +69,9 @@ def fault(what, number):
             for at in range(len(frame)):
                 emit(frame[at:at + 1])
                 time.sleep(0.02)
+    if what == "scream":
+        os.write(2, b"aargh " * 100000 + b"\nthe very last\n")
+        os._exit(7)
     if what == "mute":
         lock.acquire()
         time.sleep(3600)
@@ -78,6 +81,7 @@ def answer(request):
     note(op)
     if op == "bye":
         if not BEHAVIOUR.get("deaf"):
+            time.sleep(BEHAVIOUR.get("bye_s", 0))
             os._exit(0)
         return
     if args.get("sleep_s"):
@@ -128,6 +132,6 @@ def source(**behaviour: object) -> bytes:
     """Return the source of a worker that behaves so.
 
     ``deaf``: ignores bye, SIGTERM and the end of its input; ``at_start``: a fault before it says hello; ``hello``: what it says differently;
-    ``configure_error``; ``results``: by operation; ``journal``: a file that gets a line for each thing it is asked; ``raw``: see the fault.
+    ``bye_s``: how long it takes to leave; ``configure_error``; ``results``: by operation; ``journal``: a file that gets a line for each thing it is asked; ``raw``: see the fault.
     """
     return f"BEHAVIOUR = __import__('json').loads({json.dumps(behaviour)!r})\n{_PROGRAM}".encode()

@@ -150,6 +150,7 @@ async def test_a_cancelled_request_leaves_the_worker_usable(start_worker: StartW
     ("fault", "key", "placeholders"),
     [
         ("die", "worker_died", {"code": "7", "last_words": "ERROR the sky fell down"}),
+        ("scream", "worker_died", {"code": "7", "last_words": "the very last"}),
         ("kill", "worker_died", {"code": "-11", "last_words": "-"}),
         ("half", "worker_died", {"code": "0", "last_words": "-"}),
         ("shut", "worker_died", {"code": "-9", "last_words": "-"}),
@@ -237,6 +238,7 @@ async def test_a_worker_that_reads_nothing_holds_up_nobody(start_worker: StartWo
         with pytest.raises(CaptureTimeout, match="camera_timeout"):
             await worker.request("metrics", {"fill": "x" * 900_000, "number": number}, deadline_s=0.1)
     await pass_time(clock, 60, lambda: not worker.alive)
+    assert worker._outbox.qsize() == 2  # what waits does not grow with each ping
     assert worker.why is not None
     assert worker.why.key == "worker_silent"
 
@@ -327,14 +329,15 @@ async def test_it_is_killed_if_it_does_not_leave(start_worker: StartWorker) -> N
 
 
 async def test_a_cancelled_end_goes_on(start_worker: StartWorker) -> None:
-    worker = await start_worker(deaf=True)
+    worker = await start_worker(bye_s=0.3)
     closing = asyncio.create_task(worker.close())
     await asyncio.sleep(0.1)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
     assert worker.pid is not None
-    await until(lambda: ended(worker.pid))
+    await until(lambda: ended(worker.pid) and worker.code is not None)
+    assert worker.code == 0  # it left as politely as if nobody had been in a hurry
 
 
 async def test_an_end_that_the_loop_itself_breaks_off_kills(start_worker: StartWorker) -> None:

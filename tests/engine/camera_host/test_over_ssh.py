@@ -73,6 +73,12 @@ async def test_one_connection_serves_all(transport: SshTransport, server: SshSer
     assert server.rules.logins == ["password", "password"]
 
 
+async def test_two_at_once_share_it(transport: SshTransport, server: SshServer) -> None:
+    for worker in await asyncio.gather(start(transport), start(transport)):
+        await worker.close()
+    assert server.rules.logins == ["password"]
+
+
 async def test_death_and_its_reason_are_seen(transport: SshTransport) -> None:
     worker = await start(transport)
     with pytest.raises(WorkerGone) as caught:
@@ -179,6 +185,18 @@ async def test_a_line_that_freezes_while_a_program_starts(server: SshServer, lin
         with pytest.raises(SshError) as caught:
             await start(transport)
     assert (caught.value.key, caught.value.placeholders) == ("ssh_timeout", {"host": "127.0.0.1", "port": str(line.port)})
+
+
+async def test_a_start_that_is_cancelled_hangs_up(transport: SshTransport, server: SshServer, line: Wire) -> None:
+    await (await start(transport)).close()
+    line.freeze()
+    starting = asyncio.create_task(start(transport))
+    await asyncio.sleep(0.1)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert transport._connection is not None
+    await until(transport._connection.is_closed)
 
 
 async def test_a_server_that_allows_no_sessions(server: SshServer, transport: SshTransport, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -403,10 +403,28 @@ async def test_a_worker_that_is_old_or_large_is_replaced_while_it_rests(
     await supervisor.request("metrics", deadline_s=5)
     bench.clock.pass_time(bench.clock.monotonic() + age_s)
     assert await supervisor.recycle() is renewed
+    assert supervisor.connected
     reply = await supervisor.request("capture", deadline_s=5)
     assert (reply.result["pid"] != bench.pids()[0]) is renewed
     assert supervisor.restarts == 0
     assert supervisor.error is None
+
+
+async def test_a_renewal_is_no_interruption_unless_it_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = bench.make()
+    await supervisor.start()
+    seen: list[bool] = []
+    monkeypatch.setattr(supervisor, "_on_change", lambda: seen.append(supervisor.connected))
+    for failures, expected in (((), {True}), ((SshError("ssh_unreachable", host="pi", port=22),), {True, False})):
+        seen.clear()
+        bench.transport.failures = list(failures)
+        bench.clock.pass_time(bench.clock.monotonic() + 90_000)
+        assert await supervisor.recycle()
+        await until(lambda failures=failures: len(seen) >= 2 + len(failures) or supervisor.backoff_s)
+        if failures:
+            await bench.pass_backoff()
+        assert set(seen) == expected
+        assert supervisor.connected
 
 
 async def test_a_worker_that_is_needed_is_not_replaced(bench: Bench) -> None:

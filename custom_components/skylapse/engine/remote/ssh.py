@@ -89,7 +89,7 @@ async def fetch_host_key(host: str, port: int, *, timeout_s: float = CONNECT_S) 
             key = await asyncssh.get_server_host_key(host, port, server_host_key_algs=_HOST_KEY_ALGORITHMS, config=[])
     except asyncssh.KeyExchangeFailed as error:
         raise SshError("ssh_failed", error=_reason(error)) from None
-    except (asyncssh.Error, BrokenPipeError, ConnectionResetError):  # it was there, and hung up on us
+    except asyncssh.Error, BrokenPipeError, ConnectionResetError:  # it was there, and hung up on us
         raise SshError("ssh_not_ssh", host=host, port=port) from None
     except (OSError, ValueError) as error:
         raise _told(error, host, port) from None

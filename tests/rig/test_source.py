@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+import sys
 import time
 from typing import Any
 
@@ -135,7 +136,7 @@ async def test_machines_without_a_camera_or_without_picamera2_say_so(rig: MakeRi
     error = found.backends["picamera2"]
     assert isinstance(error, SkylapseError)
     assert error.key == "camera_missing"
-    found = await find_cameras(LocalTransport(), "python3", clock=SystemClock())
+    found = await find_cameras(LocalTransport(), sys.executable, clock=SystemClock())
     error = found.backends["picamera2"]
     assert isinstance(error, SkylapseError)
     assert error.key == "picamera2_missing"

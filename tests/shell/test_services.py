@@ -18,12 +18,12 @@ import voluptuous as vol
 from custom_components.skylapse.engine import camera_work
 from custom_components.skylapse.engine.baseline import BaselineReport, Speedup, Timings
 from custom_components.skylapse.engine.brightness import Brightness
+from custom_components.skylapse.engine.by_hand import CaptureOutcome
 from custom_components.skylapse.engine.errors import CaptureTimeout, DestinationError, SkylapseError, SourceError
 from custom_components.skylapse.engine.frames.records import UploadState
 from custom_components.skylapse.engine.frames.retention import CleanupReport
 from custom_components.skylapse.engine.sources.base import Shot
 from custom_components.skylapse.engine.sources.live import FocusStep, FocusSweep
-from custom_components.skylapse.engine.station import CaptureOutcome
 from custom_components.skylapse.engine.upload.verify import VerifyReport
 
 from .rig import AT, FRAME, LATER, MadeUpStation, garden, over, pi_station, set_up, upload

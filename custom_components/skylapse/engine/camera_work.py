@@ -49,8 +49,12 @@ class CameraWork:
         *,
         deadline_s: float,
         next_capture: Callable[[], datetime | None],
+        on_change: Callable[[], None],
     ) -> None:
-        """Work with ``source``, which ``photographer`` owns; ``next_capture`` tells what must not be delayed."""
+        """Work with ``source``, which ``photographer`` owns; ``next_capture`` tells what must not be delayed.
+
+        ``on_change`` is called whenever what the camera tells of itself changed.
+        """
         self._source = source
         self._photographer = photographer
         self._catalogue = catalogue
@@ -59,11 +63,27 @@ class CameraWork:
         self._next_capture = next_capture
         self._took_s = 0.0
         """Seconds the latest capture here took."""
+        self._expected: datetime | None = None
+        """What the camera was told last of when the next capture is due."""
+        self._on_change = on_change
+        if self.live is not None:
+            self.live.subscribe(self._changed)
 
     @property
     def live(self) -> LiveCamera | None:
         """Return the camera if it can do more than take frames."""
         return self._source if isinstance(self._source, LiveCamera) else None
+
+    def tell_due(self) -> None:
+        """Tell a camera that can rest when it is needed next."""
+        if self.live is not None and (due := self._next_capture()) != self._expected:
+            self._expected = due
+            self.live.expect(due)
+
+    def _changed(self) -> None:
+        if self.live is not None and self.live.reading.connected:
+            self._photographer.is_there()
+        self._on_change()
 
     async def test_capture(self, *, exposure_us: int | None = None, gain: float | None = None) -> TestCapture:
         """Take one frame, look at it and drop it. Raises ``Busy`` or ``SourceError``."""

@@ -7,7 +7,7 @@ between any two steps is repaired at the next start by reconciling the catalogue
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 import logging
@@ -17,10 +17,11 @@ from types import MappingProxyType
 from typing import Any
 
 from .bulletin import Bulletin, EventListener, StatusListener, Unsubscribe
+from .by_hand import ByHand, CaptureOutcome
 from .camera_work import CameraWork
 from .capture import Exposure, Photographer
 from .care import CatalogueCare
-from .errors import Busy, CatalogueError, ClockNotSet, SkylapseError, StorageError
+from .errors import CatalogueError, SkylapseError, StorageError
 from .exposures import Exposures
 from .frames.catalogue import Catalogue
 from .frames.reconcile import ReconcileReport
@@ -58,18 +59,6 @@ SETTING_UPLOADS = "uploads_enabled"
 SETTING_SCHEDULE = "schedule_enabled:"
 OFF = "off"
 ON = "on"
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureOutcome:
-    """A frame taken by hand, announced: durable and catalogued."""
-
-    record: FrameRecord
-    path: Path
-    destinations: tuple[str, ...]
-    """Ids of the destinations it is queued for."""
-    dng_path: Path | None = None
-    """Of its raw file; None if there is none, or it was lost."""
 
 
 class Station:
@@ -160,14 +149,28 @@ class Station:
             failed=self._failed,
             stopped=partial(self._missed, reason=Missed.NOT_RUNNING),
         )
+        self._by_hand = ByHand(
+            config,
+            source,
+            photographer=self._photographer,
+            exposures=self._exposures,
+            scheduler=self._scheduler,
+            keeper=self._keeper,
+            intake=self._intake,
+            ledger=self._ledger,
+            clock=clock,
+            destinations=self._outbox.destination_ids,
+        )
         self.work = CameraWork(
-            source, self._photographer, self._catalogue, clock, deadline_s=config.deadline_s, next_capture=self._scheduler.next_capture
+            source,
+            self._photographer,
+            self._catalogue,
+            clock,
+            deadline_s=config.deadline_s,
+            next_capture=self._scheduler.next_capture,
+            on_change=changed,
         )
         self.live = self.work.live
-        if self.live is not None:
-            self.live.subscribe(self._camera_changed)
-        self._expected: datetime | None = None
-        """What the camera was told last of when the next capture is due."""
         self._upkeep: asyncio.Task[None] | None = None
         self._running = False
         self._ending_sessions = False
@@ -219,7 +222,7 @@ class Station:
         except BaseException:
             await self._catalogue.close()
             raise
-        self._running = True
+        self._running = self._by_hand.enabled = True
         try:
             self._ledger.start()
             await self._photographer.start()
@@ -241,7 +244,7 @@ class Station:
         """
         if not self._running:
             return
-        self._running = False
+        self._running = self._by_hand.enabled = False
         try:
             await self._scheduler.stop()
             left_at = None if planned else self._clock.now()
@@ -323,31 +326,7 @@ class Station:
         ``exposure_us`` in microseconds and ``gain`` (1.0 = base) overrule the camera's automatic, where it takes them.
         Raises ``ClockNotSet``, ``Busy``, ``SourceError``, ``StorageError`` or ``CatalogueError``.
         """
-        if not self._scheduler.clock_is_set:
-            raise ClockNotSet
-        if self._keeper.storage_full:
-            raise StorageError("storage_full")
-        if self._intake.full:
-            raise StorageError("storage_slow")
-        # a wrong wish is no failure of the camera: three of them must not pause the schedules
-        self._source.capabilities.check(exposure_us=exposure_us, gain=gain)
-        await self._photographer.wait_idle(self.config.deadline_s)
-        if not self._running:
-            raise Busy
-        plain = exposure_us is None and gain is None
-        exposure = self._photographer.begin(self._clock.now(), shared=plain)
-        task = self._exposures.begin(exposure, exposure_us=exposure_us, gain=gain)
-        await asyncio.wait([task])
-        if task.cancelled():  # it was stopped meanwhile: nothing was announced
-            raise Busy
-        pending = task.result()
-        try:
-            async with asyncio.timeout(self.config.deadline_s):
-                record = await asyncio.shield(pending)
-        except TimeoutError:
-            raise (self._ledger.error or StorageError("storage_slow")) from None
-        dng = None if record.dng is None else self._path(record.dng)
-        return CaptureOutcome(record, self._path(record.file), self._outbox.destination_ids, dng)
+        return await self._by_hand.capture(exposure_us=exposure_us, gain=gain)
 
     def _path(self, file: StoredFile) -> Path:
         return self.config.folder / file.relative_path
@@ -407,24 +386,13 @@ class Station:
 
             self._ledger.put(write, given_up)
         self._misses.tell(now)
-        self._tell_camera()
+        self.work.tell_due()
         due = self._adopt_at is not None and self._clock.monotonic() >= self._adopt_at and self._ledger.error is None
         if due and self._upkeep is not None and self._upkeep.done():
             self._adopt_at = None
             self._upkeep = asyncio.create_task(self._reconcile(), name="skylapse reconcile")
         if self._composer.schedules_changed():
             self._bulletin.changed()
-
-    def _camera_changed(self) -> None:
-        if self.live is not None and self.live.reading.connected:
-            self._photographer.is_there()
-        self._bulletin.changed()
-
-    def _tell_camera(self) -> None:
-        """Tell a camera that can rest when it is needed next."""
-        if self.live is not None and (due := self._scheduler.next_capture()) != self._expected:
-            self._expected = due
-            self.live.expect(due)
 
     def _names(self, ticks: Sequence[Tick]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self._schedules[tick.schedule_id].name for tick in ticks))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import logging
 
 from .capture import Exposure, Taken
-from .errors import SkylapseError
+from .errors import SkylapseError, SourceError
 from .frames.catalogue import Catalogue
 from .frames.records import FrameDetails, FrameRecord
 from .frames.store import FrameStore, StoredPair
@@ -110,12 +110,14 @@ class Intake:
     async def _store_shot(self, shot: Shot, details: FrameDetails) -> StoredPair:
         """Bring what came from the camera to the disk, and tell in the log of DNGs that could not be."""
         if shot.dng is None:
-            return StoredPair(await asyncio.to_thread(self._store.write, shot.jpeg, details), None, None)
-        stored = await asyncio.to_thread(self._store.write_pair, shot.jpeg, shot.dng, details)
+            error = None if shot.dng_error is None else SourceError("dng_lost", error=shot.dng_error)
+            stored = StoredPair(await asyncio.to_thread(self._store.write, shot.jpeg, details), None, error)
+        else:
+            stored = await asyncio.to_thread(self._store.write_pair, shot.jpeg, shot.dng, details)
         lost = stored.dng_error is not None
         if lost and not self._dng_lost:
             _LOGGER.warning("The DNG of %s was lost; the frame itself was kept: %s", stored.file.relative_path, stored.dng_error)
-        elif self._dng_lost and not lost:
+        elif self._dng_lost and stored.dng is not None:
             _LOGGER.info("DNGs are kept again, from that of %s on", stored.file.relative_path)
         self._dng_lost = lost
         return stored

@@ -141,6 +141,24 @@ async def test_what_is_no_dng_is_told_as_lost(world: World, monkeypatch: pytest.
     assert event.data["dng_error"] == "dng_damaged"
 
 
+async def test_raw_data_that_the_camera_owes_is_told_as_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    station = await world.started(())
+    capture = world.source.capture
+
+    async def owing(request: CaptureRequest) -> Shot:
+        return replace(await capture(request), dng=None, dng_error="MemoryError: no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.source, "capture", owing)
+        for _ in range(2):
+            assert (await station.capture()).dng_path is None
+    assert {event.data["dng_error"] for event in world.of_kind(EventKind.CAPTURED)} == {"dng_lost"}
+    assert caplog.text.count("MemoryError: no room") == 1
+    assert (await station.capture()).dng_path is not None
+
+
 async def test_a_pair_outlasts_a_full_disk_in_memory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     station = await world.started(())
     write, full = station._store.write_pair, True

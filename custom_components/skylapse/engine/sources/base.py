@@ -98,6 +98,8 @@ class Shot:
     """Dioptres, 0 is infinity."""
     dng: bytes | None = field(default=None, repr=False)
     """The sensor's raw data of the same exposure, as a DNG file."""
+    dng_error: str | None = None
+    """Why it is not there although it was to be; None if it is, or was not to be."""
 
 
 class FrameSource(Protocol):

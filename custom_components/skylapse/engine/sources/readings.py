@@ -15,6 +15,7 @@ _LARGEST: Final = 2**62
 TOLERANCE_S: Final = 0.5
 """Seconds by which the clocks of two machines that keep time may differ, and by which a request may have been slow."""
 
+_LONGEST_REASON: Final = 200
 MOST_STEPS: Final = 100
 """Places of a focus sweep: more would take minutes and tell nothing more."""
 
@@ -99,6 +100,12 @@ def split_parts(parts: object, blob: bytes) -> dict[str, bytes]:
     if begin != len(blob) or "jpeg" not in found:
         raise nonsense("capture")
     return found
+
+
+def dng_error(result: Mapping[str, Any]) -> str:
+    """Return in one bounded line why the worker gave no raw data."""
+    told = result.get("dng_error")
+    return " ".join(told.split())[:_LONGEST_REASON] if isinstance(told, str) and told.strip() else "the camera gave none"
 
 
 def nonsense(operation: str) -> WorkerError:

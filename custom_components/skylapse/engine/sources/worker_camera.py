@@ -22,6 +22,7 @@ from .live import Autofocus, CameraReading, FocusSweep, LiveCamera
 from .readings import (
     MOST_STEPS,
     autofocus_of,
+    dng_error,
     focus_sweep_of,
     frame_reading,
     host_reading,
@@ -244,6 +245,7 @@ class WorkerSource(LiveCamera):
             focus_measure=seen.focus_measure,
             lens_position=seen.lens_position,
             dng=dng,
+            dng_error=dng_error(reply.result) if self._settings.dng and dng is None else None,
         )
 
     def _taken_at(self, result: Mapping[str, Any], exposure_s: float, answered_at: datetime, took_s: float) -> datetime:

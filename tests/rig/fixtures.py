@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs a real camera (scripts/test --hardware)"))
 
 
-def cannot(reason: str) -> None:
+def cannot(reason: str) -> NoReturn:
     """Skip the test; fail it where the rig is required to be there."""
     if os.environ.get("SKYLAPSE_RIG") == "required":
         pytest.fail(reason, pytrace=False)
@@ -38,8 +38,8 @@ def _program(generation: str) -> Path:
     try:
         return machine.make(generation)
     except machine.RigImpossible as error:
-        cannot(str(error))
-        raise
+        reason = str(error)
+    cannot(reason)
 
 
 def _maker(generation: str, tmp_path: Path) -> MakeRig:

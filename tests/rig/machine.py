@@ -35,7 +35,8 @@ def _make(generation: str) -> Path | str:
         return "SKYLAPSE_RIG is none"
     done = subprocess.run([ROOT / "scripts" / "get-rig", generation], capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
-        return (done.stderr.strip().splitlines() or [f"scripts/get-rig ended with {done.returncode}"])[-1]
+        lines = done.stderr.strip().splitlines() or [f"scripts/get-rig ended with {done.returncode}"]
+        return lines[-1].removeprefix("setup: ")
     return Path(done.stdout.strip())
 
 

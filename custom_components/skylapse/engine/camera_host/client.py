@@ -35,6 +35,10 @@ class WorkerGone(SourceError):
     key = "worker_died"
 
 
+class OutOfTime(CaptureTimeout):
+    """Whoever asked has no more time. The worker's own ``camera_timeout`` comes earlier, and leaves some."""
+
+
 class WorkerClient:
     """One running worker. It is made by ``start`` and is of no use any more once ``alive`` is False; ``close`` it in any case."""
 
@@ -139,7 +143,7 @@ class WorkerClient:
                     sent = True
                     return await self._ask(op, args, deadline_s - (self._clock.monotonic() - started))
         except TimeoutError:
-            raise CaptureTimeout("camera_timeout" if sent else "worker_busy", deadline_s=f"{deadline_s:g}") from None
+            raise OutOfTime("camera_timeout" if sent else "worker_busy", deadline_s=f"{deadline_s:g}") from None
 
     async def close(self) -> None:
         """End it: asked, told, killed. Returns within about 5 s, and goes on in the background if it is cancelled.

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ..errors import CaptureTimeout, SkylapseError, SourceError, WorkerError
 from ..ports import Clock, SystemClock
-from .client import WorkerClient, WorkerGone
+from .client import OutOfTime, WorkerClient, WorkerGone
 from .loader import worker_source
 from .patience import Patience
 from .process import Transport, process_state
@@ -217,10 +217,10 @@ class Supervisor:
                 self._crashes = self._stalls = 0
 
     def _note_failure(self, client: WorkerClient, op: str, error: SourceError) -> bool:
-        """Put the ladder to work; return whether another worker may do better."""
+        """Put the ladder to work; return whether the same may succeed once it has done so."""
         if isinstance(error, WorkerGone) or client.spoilt is not None:
             self._nudge.set()
-            return error.key not in HOPELESS
+            return True
         if client is not self._client:
             return False
         if error.key in _STALLS and op not in _PATIENT and not self._stalled:
@@ -229,6 +229,7 @@ class Supervisor:
             self._stalled = True
             self._reason = error
             self._nudge.set()
+            return not isinstance(error, OutOfTime)
         return False
 
     # The keeper

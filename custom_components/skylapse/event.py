@@ -26,7 +26,7 @@ class ActivityEvent(SkylapseEntity, EventEntity):
 
     # different for every frame: automations see them, the recorder's database would only grow by them
     _unrecorded_attributes = frozenset(
-        {"path", "frame_path", "remote_path", "placeholders", "sha256", "instant", "size_bytes", "duration_ms"}
+        {"path", "dng_path", "frame_path", "remote_path", "placeholders", "sha256", "instant", "size_bytes", "duration_ms"}
     )
 
     @override

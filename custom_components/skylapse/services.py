@@ -132,6 +132,7 @@ async def _capture(call: ServiceCall) -> ServiceResponse:
     frame, details = outcome.record.file, outcome.record.details
     return {
         "path": str(outcome.path),
+        "dng_path": to_json(outcome.dng_path),
         "sha256": frame.sha256,
         "size_bytes": frame.size_bytes,
         "instant": details.taken_at.isoformat(),
@@ -308,6 +309,7 @@ async def _cleanup(call: ServiceCall) -> ServiceResponse:
     return {
         "dry_run": dry_run,
         "frames": len(report.deleted),
+        "dngs": len(report.dngs),
         "freed_bytes": report.freed_bytes,
         "free_bytes": report.free_bytes,
         "blocked": report.blocked,

@@ -21,6 +21,8 @@ EXAMPLES = {
         "size_bytes": 1,
         "duration_ms": 420,
         "schedules": ["Sunrise"],
+        "dng_path": "/media/skylapse/garden/2026/11/23/garden.dng",
+        "dng_error": None,
     },
     EventKind.FAILED: {"error": "capture_timeout", "placeholders": {"deadline_s": "30"}, "schedules": ["Sunrise"]},
     EventKind.MISSED: {"schedules": ["Sunrise"], "count": 1, "reason": "busy"},

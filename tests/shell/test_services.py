@@ -117,6 +117,7 @@ async def test_capture(hass: HomeAssistant) -> None:
     assert station.asked[-1] == ("capture", 500000, 2.0)
     assert answer == {
         "path": "/media/skylapse/garden/2026/11/23/garden_20261123T054501.123Z.jpg",
+        "dng_path": None,
         "sha256": "ab" * 32,
         "size_bytes": 1_234_567,
         "instant": "2026-11-23T05:45:01.123000+00:00",
@@ -132,6 +133,8 @@ async def test_capture(hass: HomeAssistant) -> None:
         "destinations": ["NAS", "removed"],
     }
     json.dumps(answer)
+    station.answers["capture"] = replace(OUTCOME, dng_path=Path("/media/a.dng"))
+    assert (await act(hass, "capture"))["dng_path"] == "/media/a.dng"
     await act(hass, "capture", answer=False)
     assert station.asked[-1] == ("capture", None, None)
 
@@ -477,12 +480,12 @@ async def test_get_status(hass: HomeAssistant) -> None:
 
 async def test_cleanup_is_a_dry_run_unless_told_otherwise(hass: HomeAssistant) -> None:
     """Nothing is deleted by a call without fields."""
-    report = CleanupReport(deleted=(FRAME.file.relative_path,), freed_bytes=5, blocked=False, free_bytes=50)
+    report = CleanupReport(deleted=(FRAME.file.relative_path,), freed_bytes=5, blocked=False, free_bytes=50, dngs=("a.dng", "b.dng"))
     station = await set_up(hass, MadeUpStation(answers={"cleanup": report}))
     answer = await act(hass, "cleanup")
     assert station.asked[-1] == ("cleanup", True)
     assert (answer["dry_run"], answer["frames"], answer["freed_bytes"], answer["free_bytes"], answer["blocked"]) == (True, 1, 5, 50, False)
-    assert answer["paths"] == [FRAME.file.relative_path]
+    assert (answer["paths"], answer["dngs"]) == ([FRAME.file.relative_path], 2)
     assert (await act(hass, "cleanup", {"dry_run": False}))["dry_run"] is False
     assert station.asked[-1] == ("cleanup", False)
 

@@ -27,7 +27,6 @@ from tests.rig.sshd import Sshd
 pytestmark = pytest.mark.rig
 
 SMALL = {"resolution": "1280x720", "quality": 60}
-PAST = timedelta(days=1)
 
 
 async def no_image(entity_id: str, timeout_s: float) -> bytes:
@@ -196,11 +195,11 @@ async def test_manual_settings_hold_until_they_are_automatic_again(rig: MakeRig)
 
 
 async def test_long_exposures_take_their_time_and_no_more(rigs: MakeRig) -> None:
-    async with camera(rigs(), {"exposure_mode": "manual", "exposure_ms": 3000, "gain": 4}) as source:
+    async with camera(rigs(), {"exposure_mode": "manual", "exposure_ms": 2000, "gain": 4}) as source:
         await shoot(source)
         shot, took_s = await timed(shoot(source))
-        assert shot.exposure_us == pytest.approx(3_000_000, rel=0.05)
-        assert 2.9 < took_s < 5.0
+        assert shot.exposure_us == pytest.approx(2_000_000, rel=0.05)
+        assert 1.9 < took_s < 3.9  # one exposure, never two
         assert not source.reading.streaming
 
 
@@ -306,12 +305,23 @@ async def test_looking_never_delays_captures_by_more_than_a_frame(rig: MakeRig) 
         assert max(busy) < max(quiet) + 0.15  # a frame lasts 0.11 s
 
 
+async def test_what_is_adjusted_shows_while_looking(rig: MakeRig) -> None:
+    async with camera(rig()) as source:
+        await source.preview()
+        await source.adjust(lens_position=4.0, ev=-2)
+        end = time.monotonic() + 5
+        while source.reading.lens_position != pytest.approx(4.0):
+            assert time.monotonic() < end
+            await source.preview()
+        assert (await shoot(source)).lens_position == pytest.approx(4.0)
+
+
 async def test_looking_at_night_is_quick(rig: MakeRig) -> None:
-    async with camera(rig(), {"exposure_mode": "manual", "exposure_ms": 4000, "gain": 8}) as source:
+    async with camera(rig(), {"exposure_mode": "manual", "exposure_ms": 5000, "gain": 8}) as source:
         _, took_s = await timed(source.preview())
-        assert took_s < 3.5
-        shot = await shoot(source)
-        assert shot.exposure_us == pytest.approx(4_000_000, rel=0.05)
+        assert took_s < 4.0
+        assert source.reading.exposure_us is not None
+        assert source.reading.exposure_us < 500_000
 
 
 # -- focus

@@ -161,6 +161,7 @@ def test_autofocus_needs_all_that_it_takes() -> None:
     assert probe(without=("AfTrigger",)).capabilities.autofocus is False
     assert probe(without=("LensPosition",)).capabilities.autofocus is False
     assert probe(controls={"AfMode": [0, 0, 0]}).capabilities.autofocus is False
+    assert probe(controls={"AfMode": [0, 1, 0]}).capabilities.autofocus is True
     simple = probe(backend="rpicam").capabilities
     assert (simple.autofocus, simple.preview, simple.lens_range) == (False, False, (0.0, 32.0))
 

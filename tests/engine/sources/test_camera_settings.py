@@ -67,6 +67,56 @@ def test_without_options_everything_is_automatic() -> None:
     assert usual.exposure(None, None) == (None, None)
 
 
+def test_defaults_and_ranges_are_those_that_forms_and_documents_tell() -> None:
+    assert defaults(probe()) == {
+        "resolution": "4656x3496",
+        "quality": 93,
+        "rotation": "0",
+        "hflip": False,
+        "vflip": False,
+        "exposure_mode": "auto",
+        "ev": 0,
+        "metering": "centre_weighted",
+        "exposure_ms": 10,
+        "gain": 1,
+        "white_balance": "auto",
+        "gain_red": 2.0,
+        "gain_blue": 1.8,
+        "focus_mode": "hyperfocal",
+        "lens_position": 0,
+        "noise_reduction": "default",
+        "sharpness": 1,
+        "contrast": 1,
+        "saturation": 1,
+        "brightness": 0,
+        "hdr": "off",
+        "roi_left": 0,
+        "roi_top": 0,
+        "roi_width": 100,
+        "roi_height": 100,
+        "tuning_file": "",
+        "dng": False,
+    }
+    assert defaults(probe(without=FOCUS))["focus_mode"] == "fixed"
+    assert offered_ranges(probe()) == {
+        "quality": (1, 100),
+        "ev": (-8, 8),
+        "exposure_ms": (0.287, 120_729.139),
+        "gain": (1, 16),
+        "gain_red": (0.01, 32),
+        "gain_blue": (0.01, 32),
+        "lens_position": (0, 32),
+        "sharpness": (0, 16),
+        "contrast": (0, 32),
+        "saturation": (0, 32),
+        "brightness": (-1, 1),
+        "roi_left": (0, 99),
+        "roi_top": (0, 99),
+        "roi_width": (1, 100),
+        "roi_height": (1, 100),
+    }
+
+
 def test_every_option_arrives() -> None:
     given = settings(
         resolution="2328x1748",
@@ -376,11 +426,6 @@ def test_forms_are_offered_what_the_camera_takes() -> None:
         "noise_reduction": ("default", "off", "fast", "high_quality", "minimal"),
         "hdr": ("off", "single_exposure", "multi_exposure", "night"),
     }
-    ranges = offered_ranges(probe())
-    assert ranges["exposure_ms"] == (0.287, 120_729.139)
-    assert ranges["lens_position"] == (0, 32.0)
-    assert ranges["gain_red"] == (0.01, 32)
-    assert ranges["roi_width"] == (1, 100)
     assert offered_switches(probe()) == ("hflip", "vflip", "dng")
     bare = probe(without=tuple(COMMON), raw=False)
     assert set(offered_choices(bare)) == {"resolution", "rotation"}

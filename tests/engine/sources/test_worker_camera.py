@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+import gc
 import json
 import logging
 from typing import Any
@@ -229,7 +230,28 @@ async def test_raw_data_comes_along(scene: Scene) -> None:
     assert scene.link.configure()["raw"] is True
     scene.link.answers["capture"] = [captured(raw=b"II*\0raw")]
     shot = await scene.shoot()
-    assert (shot.jpeg, shot.dng) == (PICTURE, b"II*\0raw")
+    assert (shot.jpeg, shot.dng, shot.dng_error) == (PICTURE, b"II*\0raw", None)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ("MemoryError:\n no room", "MemoryError: no room"),
+        ("x" * 999, "x" * 200),
+        (" ", "the camera gave none"),
+        (7, "the camera gave none"),
+    ],
+)
+async def test_raw_data_that_does_not_come_is_told_and_costs_no_frame(scene: Scene, told: object, said: str) -> None:
+    await scene.started(dng=True)
+    scene.link.answers["capture"] = [captured(dng_error=told)]
+    shot = await scene.shoot()
+    assert (shot.jpeg, shot.dng, shot.dng_error) == (PICTURE, None, said)
+
+
+async def test_raw_data_that_nobody_wants_is_not_missed(scene: Scene) -> None:
+    await scene.started()
+    assert (await scene.shoot()).dng_error is None
 
 
 async def test_half_a_picture_is_none(scene: Scene) -> None:
@@ -310,8 +332,11 @@ async def test_a_camera_that_is_not_there_is_waited_for(scene: Scene) -> None:
     with pytest.raises(WorkerError, match="camera_missing"):
         await source.start()
     assert not source.reading.connected
+    scene.link.error = WorkerError("camera_missing")
+    assert source.error is scene.link.error
     scene.link.connect()  # the link goes on trying
     assert source.reading.connected
+    assert source.error is None
     assert (await scene.shoot()).jpeg == PICTURE
 
 
@@ -385,7 +410,10 @@ async def test_the_host_is_asked_twice_a_minute_also_while_the_sensor_rests(scen
     source = await scene.started()
     assert source.reading.host is not None
     assert source.reading.host.load_1m == 0.5
+    heard: list[CameraReading] = []
+    source.subscribe(lambda: heard.append(source.reading))
     await scene.run(95)
+    assert len(heard) == 3
     assert scene.link.ops("none") == ["metrics"] * 4
     scene.link.answers["metrics"] = [WorkerError("worker_backoff"), SkylapseError("unexpected")]
     await scene.run(30)
@@ -549,9 +577,23 @@ async def test_a_look_that_fails_is_told_to_who_asked(scene: Scene) -> None:
     scene.link.answers["preview"] = [WorkerError("camera_failed", error="no"), Reply({}, b"")]
     with pytest.raises(WorkerError):
         await source.preview()
+    await scene.settled()
     with pytest.raises(BadPicture):
         await source.preview()
     assert await source.preview() == PICTURE
+
+
+async def test_a_look_that_fails_when_nobody_waits_any_more_is_no_bug(scene: Scene) -> None:
+    source = await scene.started()
+    told: list[Mapping[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    scene.link.answers["preview"] = [0.5, WorkerError("camera_failed", error="no")]
+    look = asyncio.create_task(source.preview())
+    await scene.settled()
+    look.cancel()
+    await scene.run(1)
+    gc.collect()
+    assert told == []
 
 
 async def test_a_camera_that_is_closed_meanwhile_says_so(scene: Scene) -> None:

@@ -281,13 +281,10 @@ class WorkerSource(LiveCamera):
             self._look = asyncio.create_task(self._take_preview(), name="skylapse preview")
             self._look.add_done_callback(self._looked)
         look = self._look
-        try:
-            return await asyncio.shield(look)
-        except asyncio.CancelledError:
-            asker = asyncio.current_task()
-            if look.cancelled() and asker is not None and not asker.cancelling():  # the camera was closed, not the asker
-                raise SourceError("source_not_started") from None
-            raise
+        await asyncio.wait([look])  # whoever asked may go away meanwhile: others wait for the same picture
+        if look.cancelled():  # the camera was closed
+            raise SourceError("source_not_started")
+        return look.result()
 
     def _due_soon(self) -> bool:
         due_in = self._rest.due_in()

@@ -246,3 +246,21 @@ def test_tells_the_state_of_another_process(peer: Peer) -> None:
         stopped.kill()
         stopped.wait(10)
     assert peer.request("process", {"pid": stopped.pid}) == ({"state": None}, b"")
+
+
+def test_a_client_that_falls_silent_is_gone() -> None:
+    """A cut network tells nobody, and must not keep the camera from the next worker."""
+    source = WORKER.read_bytes()
+    assert source.count(b"SILENCE_S = 60.0") == 1
+    with Peer(sys.executable, source=source.replace(b"SILENCE_S = 60.0", b"SILENCE_S = 0.5")) as peer:
+        peer.hello()
+        time.sleep(1)  # who has not spoken yet may take his time
+        for _ in range(4):
+            peer.request("ping")
+            time.sleep(0.3)
+        assert peer.process.wait(5) == 0
+    with Peer(sys.executable, source=source.replace(b"SILENCE_S = 60.0", b"SILENCE_S = 0.5")) as peer:
+        peer.hello()
+        peer.request("ping")
+        peer.send(frame({"id": 9, "op": "ping"})[:20])
+        assert peer.process.wait(5) in {0, 3}

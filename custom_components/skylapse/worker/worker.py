@@ -20,6 +20,7 @@ import os
 from pathlib import Path
 import platform
 import re
+import select
 import shutil
 import signal
 import struct
@@ -48,6 +49,8 @@ FRAMES_UNTIL_RESENT = 8
 BUSY_RETRY_S = 5.0
 STIFF_S = (5.0, 15.0)
 """How long Python may stand still: at least, and at most."""
+SILENCE_S = 60.0
+"""The client pings every 10 s. A network that was cut may leave it gone for hours before anybody here is told, and the camera taken."""
 GONE = 0
 BROKEN = 3
 
@@ -146,6 +149,7 @@ class Wire:
         self._source = source
         self._sink = sink
         self._writing = threading.Lock()
+        self._expects_more = False
         for descriptor in (source, sink):
             os.set_blocking(descriptor, True)
             with contextlib.suppress(OSError):
@@ -169,13 +173,16 @@ class Wire:
             raise Garbage from None
         if not isinstance(header, dict):
             raise Garbage
+        self._expects_more = True
         return header
 
     def _read(self, length: int) -> bytes | None:
-        """Return exactly so many bytes; None at the end. Raises ``Garbage`` for an end in the middle."""
+        """Return exactly so many bytes; None at the end, and where a client that spoke before is silent. Raises ``Garbage`` for an end in the middle."""
         parts: list[bytes] = []
         missing = length
         while missing:
+            if self._expects_more and not select.select([self._source], [], [], SILENCE_S)[0]:
+                return None
             part = os.read(self._source, min(missing, PIPE_BYTES))
             if not part:
                 if missing == length and length == PREFIX.size:

@@ -238,6 +238,30 @@ def test_controls_that_got_lost_are_sent_again(peer: Peer, stand_in: StandIn) ->
     assert stand_in.calls("controls")[1:] == [wanted, wanted]
 
 
+def test_the_automatic_is_waited_for_again_after_manual(peer: Peer, stand_in: StandIn) -> None:
+    configure(peer)
+    stand_in.do(metadata={"AeState": 0})
+    manual = {"ExposureTime": 3_000, "AnalogueGain": 2.0}
+    assert peer.request("capture", {"controls": manual})[0]["frames"] == 1
+    stand_in.do(metadata={"AeState": 1})
+    assert peer.request("capture")[0]["frames"] == 12
+    assert peer.request("capture")[0]["frames"] == 1
+
+
+def test_long_exposures_have_their_colours_fixed(peer: Peer, stand_in: StandIn) -> None:
+    configure(peer)
+    long = {"ExposureTime": 1_000_000, "AnalogueGain": 2.0, "AwbEnable": True}
+    stand_in.do(metadata={"ColourGains": [2.2, 1.6], "SensorTimestamp": time.monotonic_ns() + 60_000_000_000})
+    assert peer.request("capture", {"controls": long})[0]["frames"] == 1
+    learnt, taken = stand_in.calls("controls")
+    assert learnt == {"ExposureTime": 100_000, "AnalogueGain": 2.0, "AwbEnable": True}
+    assert taken == {"ExposureTime": 1_000_000, "AnalogueGain": 2.0, "ColourGains": [2.2, 1.6]}
+    peer.request("capture", {"controls": long})
+    assert stand_in.calls("controls")[2:] == [taken]  # they are known now
+    peer.request("capture", {"controls": {"AwbEnable": True}})
+    assert stand_in.calls("controls")[-1] == {"ExposureTime": 0, "AnalogueGain": 0, "AwbEnable": True}
+
+
 @pytest.mark.parametrize("boottime", [False, True])
 def test_a_frames_time_is_right_by_either_clock(peer: Peer, stand_in: StandIn, boottime: bool) -> None:
     stand_in.do(boottime=boottime, metadata={"ExposureTime": 200_000})

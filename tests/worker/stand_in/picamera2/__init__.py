@@ -102,6 +102,8 @@ class Picamera2:
         self.camera_controls = {
             "ExposureTime": (9, 112_000_000, 20_000),
             "AnalogueGain": (1.0, 16.0, None),
+            "AwbEnable": (False, True, None),
+            "ColourGains": (0.0, 32.0, None),
             "AfMode": (0, 2, 0),
             "AfTrigger": (0, 1, 0),
             "LensPosition": (0.0, 15.0, 1.0),

@@ -363,6 +363,13 @@ async def test_listeners_hear_of_changes_until_they_do_not_want_to(scene: Scene,
     scene.link.restarts = 2
     scene.link.on_change()
     assert (heard[-1].connected, heard[-1].streaming, heard[-1].restarts) == (False, False, 2)
+    await scene.shoot()
+    scene.link.connected = True
+    scene.link.on_change()
+    assert heard[-1].connected is True
+    await source.close()
+    assert heard[-1].connected is False
+    await source.start()
     unsubscribe()
     unsubscribe()
     count = len(heard)
@@ -592,7 +599,9 @@ async def test_a_look_that_fails_when_nobody_waits_any_more_is_no_bug(scene: Sce
     await scene.settled()
     look.cancel()
     await scene.run(1)
+    del look
     gc.collect()
+    await scene.settled()
     assert told == []
 
 

@@ -164,7 +164,6 @@ class WorkerSource(LiveCamera):
                 asyncio.create_task(self._watch_host(), name="skylapse camera host"),
             ]
         await self._link.start()
-        self._link_changed()
 
     @override
     async def close(self) -> None:

@@ -133,8 +133,7 @@ def explain(error: BaseException) -> Failure:
 
 def no_camera() -> Failure:
     """Return why there is no camera: libcamera is silent about devices that it may not open."""
-    devices = [f"/dev/{name}" for name in listed("/dev") if re.match(r"media\d", name)]
-    if not all(os.access(device, os.R_OK | os.W_OK) for device in devices):
+    if not all(os.access(f"/dev/{name}", os.R_OK | os.W_OK) for name in media_devices()):
         return Failure("camera_denied", fatal=True)
     return Failure("camera_missing", fatal=True)  # libcamera looks for cameras once in a process
 
@@ -261,29 +260,48 @@ def process_state(pid: int) -> str | None:
 
 
 def holder_of() -> tuple[int, str] | None:
-    """Return pid and name of the other process that holds a camera: by its lock, else by its open devices. None: cannot be seen."""
+    """Return pid and name of the other process that holds a camera: by its lock, else by its open devices. None: cannot be seen.
+
+    Who only lists cameras (a desktop's media server) has media devices open, too, but no lock on them. In a container the devices
+    may be others by name only, so locks on what seems to be somebody else's camera come second.
+    """
     locks = {(int(found[1]), int(found[2])) for found in re.finditer(r" WRITE (\d+) \w+:\w+:(\d+) ", read("/proc/locks") or "")}
-    everybody = (int(entry) for entry in listed("/proc") if entry.isdigit())
-    for pids, weighed in (([pid for pid, _ in locks], locks), (everybody, None)):
-        weights = {pid: _devices_held(pid, weighed) for pid in pids if pid != os.getpid()}
-        pid = max(weights, key=lambda found: weights[found], default=0)
-        if pid and weights[pid]:
+    ours = {inode(f"/dev/{name}") for name in media_devices()}
+    everybody = [int(entry) for entry in listed("/proc") if entry.isdigit()]
+    for pids, among in (
+        ([pid for pid, locked in locks if locked in ours], locks),
+        ([pid for pid, _ in locks], locks),
+        (everybody, None),
+    ):
+        held = {pid: _devices_held(pid, among) for pid in pids if pid != os.getpid()}
+        pid = max(held, key=lambda found: held[found], default=0)
+        if pid and held[pid]:
             return pid, read(f"/proc/{pid}/comm") or "?"
     return None
 
 
 def _devices_held(pid: int, locks: set[tuple[int, int]] | None) -> int:
-    """Return how many camera devices a process has locked, or open where no locks are given.
-
-    Who only lists cameras (a desktop's media server) has media devices open, too, but no lock on them.
-    """
+    """Return how many camera devices a process has locked, or open where no locks are given."""
     held = 0
     for descriptor in listed(f"/proc/{pid}/fd"):
         path = f"/proc/{pid}/fd/{descriptor}"
         with contextlib.suppress(OSError):
             if re.search(r"/dev/(media|video)\d+$", os.readlink(path)):  # noqa: PTH115
-                held += locks is None or (pid, Path(path).stat().st_ino) in locks
+                held += locks is None or (pid, inode(path)) in locks
     return held
+
+
+def inode(path: str) -> int:
+    """Return a file's number, 0 if it is not there."""
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116
+    except OSError:
+        return 0
+
+
+def media_devices() -> list[str]:
+    """Return the names of the devices through which libcamera finds cameras."""
+    return [name for name in listed("/dev") if re.match(r"media\d", name)]
 
 
 def listed(path: str) -> list[str]:

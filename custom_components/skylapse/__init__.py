@@ -9,11 +9,20 @@ from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 
-from .const import DOMAIN
+from .const import DOMAIN, OPT_LENS_POSITION
 from .coordinator import SkylapseCoordinator
 from .engine.errors import CatalogueError, ScheduleError, SkylapseError, SourceError, StorageError
 from .issues import async_tell_rebuilt
-from .runtime import SkylapseConfigEntry, SkylapseData, async_follow_home_assistant, build_station, catalogue_path, live_of, settings_of
+from .runtime import (
+    SkylapseConfigEntry,
+    SkylapseData,
+    async_follow_home_assistant,
+    build_station,
+    catalogue_path,
+    live_of,
+    settings_of,
+    takes_hold,
+)
 from .services import async_setup_services
 
 _LOGGER = logging.getLogger(__name__)
@@ -84,11 +93,14 @@ async def _async_changed(hass: HomeAssistant, entry: SkylapseConfigEntry) -> Non
     """Start the station anew with what the person changed; what the camera takes while it runs, it is given at once."""
     data = entry.runtime_data
     before, data.live = data.live, live_of(entry)
-    if data.station.live is None or settings_of(entry) != data.settings:
+    old, data.settings = data.settings, settings_of(entry)
+    focus_held = takes_hold(old, data.settings)
+    if data.station.live is None or not (focus_held or data.settings == old):
         hass.config_entries.async_schedule_reload(entry.entry_id)
         return
     # what did not change is not told again: a lens that found its focus by itself would be moved back to where the option says
-    live = {key: value for key, value in data.live.items() if value != before.get(key)}
+    told = {OPT_LENS_POSITION} if focus_held and data.settings != old else set()
+    live = {key: value for key, value in data.live.items() if value != before.get(key) or key in told}
     try:
         await data.station.work.adjust(**live)
     except SkylapseError as err:

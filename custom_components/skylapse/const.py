@@ -48,6 +48,8 @@ OPT_HANG_PERCENT: Final = "hang_percent"
 
 OPT_EV: Final = "ev"
 OPT_LENS_POSITION: Final = "lens_position"
+OPT_FOCUS_MODE: Final = "focus_mode"
+FOCUS_FIXED: Final = "fixed"
 
 LIVE_OPTIONS: Final = frozenset({OPT_EV, OPT_LENS_POSITION})
 """What a running camera can be told; a change of the others starts the station anew."""

@@ -9,7 +9,7 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import OPT_EV, OPT_LENS_POSITION
+from .const import FOCUS_FIXED, OPT_EV, OPT_FOCUS_MODE, OPT_LENS_POSITION
 from .engine.sources.base import SourceCapabilities
 from .engine.status import StationStatus
 from .entity import DIOPTRES, SkylapseEntity
@@ -34,7 +34,7 @@ class OptionNumberDescription(NumberEntityDescription):
 
 def lens_position(options: Mapping[str, Any], status: StationStatus) -> float | None:
     """Return where the lens is set to, or has been put by a focus that is not fixed, in dioptres; None if that is not known."""
-    if options.get("focus_mode") == "fixed":
+    if options.get(OPT_FOCUS_MODE) == FOCUS_FIXED:
         return float(options.get(OPT_LENS_POSITION, 0.0))
     return status.camera.lens_position if status.camera else None
 
@@ -59,9 +59,9 @@ NUMBERS: tuple[OptionNumberDescription, ...] = (
         native_step=0.01,
         decimals=2,
         range_fn=lambda capabilities: capabilities.lens_range,
-        applies_fn=lambda options: options.get("focus_mode") != "auto_once",
+        applies_fn=lambda options: options.get(OPT_FOCUS_MODE) != "auto_once",
         value_fn=lens_position,
-        along={"focus_mode": "fixed"},
+        along={OPT_FOCUS_MODE: FOCUS_FIXED},
     ),
 )
 

@@ -16,11 +16,13 @@ from .const import (
     CONF_SLUG,
     DEFAULT_OPTIONS,
     DOMAIN,
+    FOCUS_FIXED,
     GIGABYTE,
     LIVE_OPTIONS,
     OPT_DEADLINE_S,
     OPT_DELETE_UNCOPIED,
     OPT_EMBED_LOCATION,
+    OPT_FOCUS_MODE,
     OPT_MAX_DAYS,
     OPT_MIN_FREE_GB,
     SUBENTRY_DESTINATION,
@@ -88,6 +90,15 @@ def settings_of(entry: ConfigEntry) -> Mapping[str, Any]:
 def live_of(entry: ConfigEntry) -> Mapping[str, Any]:
     """Return the options that a running camera can be told."""
     return {key: entry.options[key] for key in LIVE_OPTIONS if key in entry.options}
+
+
+def takes_hold(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two settings differ, if at all, in that the focus is held from now on: that is a matter of telling the lens where."""
+
+    def but_focus(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**settings, "options": {**settings["options"], OPT_FOCUS_MODE: FOCUS_FIXED}}
+
+    return now["options"].get(OPT_FOCUS_MODE) == FOCUS_FIXED and but_focus(before) == but_focus(now)
 
 
 def build_station(hass: HomeAssistant, entry: ConfigEntry) -> Station:

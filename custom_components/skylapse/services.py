@@ -12,7 +12,7 @@ from homeassistant.helpers.service import async_get_config_entry, async_register
 from homeassistant.util.json import JsonObjectType
 import voluptuous as vol
 
-from .const import DOMAIN, OPT_LENS_POSITION, SUBENTRY_DESTINATION
+from .const import DOMAIN, FOCUS_FIXED, OPT_FOCUS_MODE, OPT_LENS_POSITION, SUBENTRY_DESTINATION
 from .engine.frames.records import UploadRecord, UploadState
 from .errors import describe, invalid, translated_errors
 from .json_view import to_json
@@ -183,7 +183,7 @@ async def _focus_sweep(call: ServiceCall) -> ServiceResponse:
         sweep = await station.work.focus_sweep(positions)
     apply: bool = call.data[FIELD_APPLY]
     if apply:
-        found = {"focus_mode": "fixed", OPT_LENS_POSITION: round(sweep.best, 2)}
+        found = {OPT_FOCUS_MODE: FOCUS_FIXED, OPT_LENS_POSITION: round(sweep.best, 2)}
         call.hass.config_entries.async_update_entry(entry, options={**entry.options, **found})
     return {"steps": to_json(sweep.steps), "best": sweep.best, "applied": apply}
 

@@ -12,7 +12,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.skylapse.engine.errors import SourceError
 from custom_components.skylapse.engine.sources.base import SourceCapabilities
 
-from .rig import CAN_ALL, PI_STATUS, READING, MadeUpStation, garden, over, pi_station, set_up, states
+from .rig import CAN_ALL, READING, MadeUpStation, garden, over, pi_station, set_up, states
 
 EV = "number.garden_exposure_correction"
 LENS = "number.garden_lens_position"
@@ -105,10 +105,20 @@ async def test_a_lens_that_is_not_fixed_shows_where_it_stands(hass: HomeAssistan
     assert hass.states.get(LENS).state == "1.23"
     station.tell(camera=None)
     assert hass.states.get(LENS).state == "unknown"
-    with over(pi_station(status=PI_STATUS)):
-        await turn(hass, LENS, 0.5)
-    assert entry.options == {"quality": 93, "focus_mode": "fixed", "lens_position": 0.5}
-    assert hass.states.get(LENS).state == "0.5"
+    await turn(hass, LENS, 7.0)
+    assert entry.options == {"quality": 93, "focus_mode": "fixed", "lens_position": 7.0}
+    assert hass.states.get(LENS).state == "7.0"
+    assert station.asked == [("start",), ("adjust", None, 7.0)]  # told, though the option's value is the same: now it counts
+
+
+async def test_a_lens_that_is_left_to_the_camera_again_takes_a_new_start(hass: HomeAssistant) -> None:
+    """Only the camera's start puts it where it belongs then."""
+    entry = pi(focus_mode="fixed", lens_position=7.0)
+    station = await set_up(hass, pi_station(), entry)
+    with over(station):
+        hass.config_entries.async_update_entry(entry, options={**entry.options, "focus_mode": "hyperfocal"})
+        await hass.async_block_till_done()
+    assert station.asked == [("start",), ("stop",), ("start",)]
 
 
 @pytest.mark.parametrize(("option", "entity_id"), [({"exposure_mode": "manual"}, EV), ({"focus_mode": "auto_once"}, LENS)])

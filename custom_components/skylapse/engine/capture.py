@@ -12,6 +12,7 @@ from .ports import Clock
 from .schedule.backoff import capture_backoff
 from .schedule.model import Tick
 from .sources.base import CaptureRequest, FrameSource, Shot
+from .sources.live import LiveCamera
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -180,7 +181,8 @@ class Photographer:
     async def _shoot(self, request: CaptureRequest) -> Shot:
         try:
             async with asyncio.timeout(request.deadline_s + GRACE_S):
-                if self.consecutive_failures >= RESTART_AFTER and self._started:
+                # a camera with a worker restarts what needs it by itself, at growing distances that this would set back
+                if self.consecutive_failures >= RESTART_AFTER and self._started and not isinstance(self._source, LiveCamera):
                     await self._close_source()
                 if not self._started:
                     await self._start_source()

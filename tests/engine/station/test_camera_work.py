@@ -238,6 +238,17 @@ async def test_a_camera_that_failed_has_to_prove_itself(world: World, live: Fake
     assert station.status.last_error_key == "camera_timeout"
 
 
+async def test_a_camera_with_a_worker_is_not_started_anew_by_the_station(world: World, live: FakeLiveCamera) -> None:
+    """Its worker is replaced where that helps, at distances of its own."""
+    live.script = [WorkerError("camera_timeout", deadline_s=5) for _ in range(3)]
+    station = await world.started(())
+    for _ in range(3):
+        with pytest.raises(WorkerError):
+            await station.capture()
+    await station.capture()
+    assert (live.starts, live.closes) == (1, 0)
+
+
 async def test_a_slow_camera_holds_up_no_start(world: World, live: FakeLiveCamera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "START_S", 0.01)
     live.start_s = 30

@@ -189,6 +189,17 @@ def test_ways_not_to_be_opened(peer: Peer, stand_in: StandIn, error: str, key: s
     configure(peer)
 
 
+def test_memory_that_is_short_for_a_moment_only_costs_a_second_try(peer: Peer, stand_in: StandIn) -> None:
+    stand_in.do(short="once")
+    configure(peer, preview_size=[640, 480])
+    assert (len(stand_in.calls("open")), len(stand_in.calls("close"))) == (2, 1)
+    peer.request("capture")
+    stand_in.do(short="always")
+    with pytest.raises(Refused, match="camera_memory"):
+        configure(peer)
+    assert len(stand_in.calls("open")) == len(stand_in.calls("close")) == 3
+
+
 def test_a_stream_that_does_not_start_is_told(peer: Peer, stand_in: StandIn) -> None:
     configure(peer)
     stand_in.do(start_error="Failed to start camera: Cannot allocate memory")

@@ -104,8 +104,8 @@ def test_camera_memory_that_cannot_be_had_is_told(rig: Callable[..., Rig], start
         assert refused.placeholders == {"cma_free_mb": 20, "cma_total_mb": 64}
 
 
-def test_memory_that_is_short_for_a_moment_only_costs_a_second_try(rig: Callable[..., Rig], start: Any) -> None:
-    """Room for one configuration: what the last one held has to be given back before the next."""
+def test_what_a_configuration_held_is_given_back_before_the_next(rig: Callable[..., Rig], start: Any) -> None:
+    """There is room for one."""
     peer = start(rig(time_scale=0.2, heap=110).python)
     for _ in range(3):
         assert configure(peer, size=[4656, 3496], preview_size=None)["size"] == [4656, 3496]

@@ -4,6 +4,7 @@
 """
 
 from concurrent.futures import Future
+import errno
 import io
 import json
 import os
@@ -127,6 +128,9 @@ class Picamera2:
     def configure(self, config: dict[str, Any]) -> None:
         if config["lores"] and behaviour("no_lores"):
             raise RuntimeError("Invalid camera configuration")
+        note("configure")
+        if behaviour("short") == "always" or (behaviour("short") and (FOLDER / "calls").read_text().count('"configure"') == 1):
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         self.configuration = {"controls": {}, "main": config["main"], "lores": config["lores"]}
 
     def camera_configuration(self) -> dict[str, Any]:

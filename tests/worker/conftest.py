@@ -42,7 +42,7 @@ def camera(pi: Rig, start: Start) -> Peer:
 
 def configured(peer: Peer, **more: Any) -> Peer:
     """Configure a worker's camera, and return the worker."""
-    peer.configuration = configure(peer, **more)  # type: ignore[attr-defined]
+    configure(peer, **more)
     return peer
 
 

@@ -1,8 +1,10 @@
 """Taking pictures with real picamera2: fresh, of the wanted exposure, and told truthfully."""
 
+import base64
 from collections.abc import Callable
 import io
 from pathlib import Path
+import subprocess
 import time
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from tests.rig.machine import Rig
 
 from .conftest import SIZE, configure, configured
-from .peer import Peer, Refused
+from .peer import WORKER, Peer, Refused
 
 SCALE = 0.2
 """Real seconds for a second of the virtual camera's (see the fixture ``pi``)."""
@@ -343,3 +345,30 @@ def test_configures_again_without_leaving_files_open(camera: Peer) -> None:
         configure(camera, size=size, preview_size=None)
         take(camera)
     assert camera.request("metrics")[0]["worker_fds"] <= before + 2
+
+
+PLANES = """
+import base64, importlib.util, json, sys, numpy
+spec = importlib.util.spec_from_file_location("worker", sys.argv[1])
+worker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(worker)
+planes = numpy.full((270, 352), 99, "uint8")  # 322 x 180, in rows that are longer
+planes[:180, :322] = 200
+colours = planes[180:].reshape(180, 176)
+colours[:90, :161], colours[90:, :161] = 128, 128
+colours[45:90, :161] = 60
+tags = {"0th": {274: 6, 272: "Camera"}, "Exif": {33434: (10000, 1000000)}}
+print(base64.b64encode(worker.planar_jpeg(planes, (322, 180), 90, tags)).decode())
+"""
+
+
+def test_the_planes_of_a_pi_become_a_picture(rigs: Callable[..., Rig]) -> None:
+    """The virtual camera has another format; the modules that make the picture are the real ones."""
+    done = subprocess.run([str(rigs().python), "-c", PLANES, str(WORKER)], capture_output=True, timeout=60, check=True)
+    picture = Image.open(io.BytesIO(base64.b64decode(done.stdout)))
+    assert picture.size == (322, 180)
+    exif = picture.getexif()
+    assert (exif[274], exif[272], exif.get_ifd(0x8769)[33434]) == (6, "Camera", pytest.approx(0.01))
+    colours = picture.convert("RGB")
+    assert all(abs(part - 200) < 4 for place in ((2, 2), (319, 70)) for part in colours.getpixel(place))  # type: ignore[union-attr]
+    assert colours.getpixel((319, 177))[2] < 110  # type: ignore[index]  # less blue

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import errno
 import importlib.util
+import io
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ import time
 from types import ModuleType
 from typing import Any
 
+from PIL import Image
 import pytest
 
 from .peer import WORKER, Peer, Refused
@@ -126,6 +128,42 @@ def test_pictures_carry_whole_exif_directories(peer: Peer, stand_in: StandIn) ->
     assert stand_in.calls("save")[-1][:3] == ["lores", "jpeg", 33]
     peer.request("capture")
     assert stand_in.calls("save")[-1][2] == 71
+
+
+@pytest.mark.parametrize("ancient", [False, True])
+def test_the_pictures_of_a_pi_are_whole_with_any_picamera2(stand_in: StandIn, start: Callable[..., Peer], ancient: bool) -> None:
+    stand_in.do(ancient=ancient, format="YUV420")
+    peer = start(sys.executable, env=stand_in.env)
+    configure(peer, size=[642, 486], preview_size=[322, 246], orientation=6, raw=True)
+    result, blob = peer.request("capture")
+    small, _ = peer.request("preview")[::-1]
+    for jpeg, size in ((blob[: result["parts"][0][1]], (642, 486)), (small, (322, 246))):
+        assert jpeg[2:12] == b"\xff\xe1\x00\x08Exif\0\0"
+        picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
+        assert picture.size == size
+        width, height = size
+        places = [(x, y) for x in (2, width - 3) for y in (2, height // 2 - 12)]
+        assert all(abs(part - 128) < 4 for place in places for part in picture.getpixel(place))  # type: ignore[union-attr]
+        red, green, blue = picture.getpixel((width - 3, height - 3))  # type: ignore[misc]
+        assert green > 190
+        assert max(red, blue) < 60
+    assert [tags["0th"]["274"] for tags in stand_in.calls("exif")] == [6, 6]
+    assert not stand_in.calls("save")
+    if ancient:
+        assert result["dng_error"] == "ValueError: this picamera2 is too old for raw data"
+        assert not stand_in.calls("file")
+
+
+def test_nobody_waits_for_a_frame_that_was_given_up(stand_in: StandIn, start: Callable[..., Peer]) -> None:
+    """Else it came later, were never given back, and one buffer less went round."""
+    stand_in.do(ancient=True, silent=True, format="YUV420")
+    peer = start(sys.executable, env=stand_in.env)
+    configure(peer)
+    for _ in range(2):
+        assert refusal(peer, "capture", deadline_s=0.5).key == "camera_timeout"
+    assert stand_in.calls("waiting") == [1, 1]
+    stand_in.do()
+    assert peer.request("restart_stream")[0] == {"streaming": True}
 
 
 def test_half_a_jpeg_is_no_picture_and_no_frame_is_kept(peer: Peer, stand_in: StandIn) -> None:

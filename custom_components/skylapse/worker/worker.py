@@ -13,6 +13,7 @@ import ctypes
 import gc
 import importlib
 import importlib.metadata
+import inspect
 import io
 import json
 import math
@@ -959,12 +960,21 @@ class Picamera2Camera:
         began = time.monotonic()
         job = self._camera.capture_request(wait=False, signal_function=lambda _job: done.set())
         if not done.wait(patience):
-            self._camera.cancel_all_and_flush()
+            self._forget_jobs()
             if not done.is_set():
                 thread = getattr(getattr(self._camera, "_preview", None), "thread", None)
                 dead = thread is not None and not thread.is_alive()
                 raise Failure("camera_timeout", fatal=dead, deadline_s=round(time.monotonic() - began, 1))
         return job.get_result()
+
+    def _forget_jobs(self) -> None:
+        """Let nobody wait for a frame any more: one that came later would never be given back, and the stream stand still for it."""
+        cancel = getattr(self._camera, "cancel_all_and_flush", None)
+        if cancel is not None:
+            cancel()
+        else:  # before 0.3.22
+            with self._camera.lock:
+                self._camera._job_list.clear()  # noqa: SLF001
 
     def _look(self, deadline: Deadline, match: Match, asked_ns: int) -> tuple[Any, Json, int]:
         """Return a request whose exposure began after ``asked_ns`` and is as wanted, its metadata, and how many were looked at."""
@@ -1044,7 +1054,7 @@ class Picamera2Camera:
     def restart_stream(self, args: Args, deadline: Deadline) -> Reply:
         """Drop what is under way, stop the stream and start it."""
         camera = self._need()
-        camera.cancel_all_and_flush()
+        self._forget_jobs()
         self._stop()
         if not is_long(self._held):
             self._start(dict(self._held))
@@ -1106,16 +1116,22 @@ class Picamera2Camera:
 
     def _encode(self, request: Any, stream: str, quality: int, tags: Json) -> bytes:
         """Return a whole JPEG. It goes through memory: picamera2 hides that a file could not be written."""
-        self._camera.options["quality"] = quality
-        buffer = io.BytesIO()
-        request.save(stream, buffer, format="jpeg", exif_data=tags)
-        data = buffer.getvalue()
+        taken = self._camera.camera_configuration()[stream]
+        if str(taken["format"]) == "YUV420":
+            data = planar_jpeg(request.make_array(stream), tuple(taken["size"]), quality, tags)
+        else:
+            self._camera.options["quality"] = quality
+            buffer = io.BytesIO()
+            request.save(stream, buffer, format="jpeg", exif_data=tags)
+            data = buffer.getvalue()
         if not whole_jpeg(data):
             raise Failure("camera_failed", error="picamera2 gave no whole JPEG")
         return data
 
     @staticmethod
     def _dng(request: Any) -> bytes:
+        if "file_output" not in inspect.signature(request.save_dng).parameters:  # it would go into a file with a strange name
+            raise ValueError("this picamera2 is too old for raw data")
         buffer = io.BytesIO()
         request.save_dng(buffer)
         data = buffer.getvalue()
@@ -1284,6 +1300,32 @@ def converged(metadata: Mapping[str, Any]) -> bool:
 def plain_metadata(metadata: Mapping[Any, Any]) -> Json:
     """Return a frame's metadata for JSON."""
     return {str(name): plain(value) for name, value in metadata.items()}
+
+
+def planar_jpeg(planes: Any, size: tuple[int, int], quality: int, tags: Json) -> bytes:
+    """Return a JPEG of a YUV420 array as picamera2 gives it: rows of brightness, then those of both colours in half the size.
+
+    picamera2 itself does not know how before 0.3.27, and takes it from the wrong stream before 0.3.31.
+    """
+    width, height = size
+    colours = planes.reshape(planes.shape[0] * 2, planes.shape[1] // 2)[2 * height :, : width // 2]
+    parts = planes[:height, :width], colours[: height // 2], colours[height // 2 :]
+    encode = None
+    with contextlib.suppress(ImportError):
+        encode = getattr(importlib.import_module("simplejpeg"), "encode_jpeg_yuv_planes", None)  # since 1.8
+    if encode is not None:
+        return with_exif(encode(*map(importlib.import_module("numpy").ascontiguousarray, parts), quality), tags)
+    image = importlib.import_module("PIL.Image")
+    bands = [image.fromarray(part).resize(size) for part in parts]
+    buffer = io.BytesIO()
+    image.merge("YCbCr", bands).save(buffer, "JPEG", quality=quality)
+    return with_exif(buffer.getvalue(), tags)
+
+
+def with_exif(jpeg: bytes, tags: Json) -> bytes:
+    """Return a JPEG with its EXIF put in front."""
+    exif = importlib.import_module("piexif").dump(tags)
+    return b"".join([jpeg[:2], b"\xff\xe1", (len(exif) + 2).to_bytes(2, "big"), exif, jpeg[2:]])
 
 
 def whole_jpeg(data: bytes) -> bool:

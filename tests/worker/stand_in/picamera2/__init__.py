@@ -5,6 +5,7 @@
 
 from concurrent.futures import Future
 import errno
+import importlib
 import io
 import json
 import os
@@ -71,10 +72,22 @@ class Request:
         note("save", [stream, format, self._camera.options["quality"], exif_data])
         buffer.write(JPEG[: behaviour("jpeg_bytes", len(JPEG))])
 
-    def save_dng(self, buffer: io.BytesIO) -> None:
+    def make_array(self, stream: str) -> Any:
+        """Return a picture that is grey above and green below, with rows that are longer than needed."""
+        numpy = importlib.import_module("numpy")
+        width, height = self._camera.configuration[stream]["size"]
+        array = numpy.full((height * 3 // 2, width + 32), 99, "uint8")
+        array[:height, :width] = 128
+        colours = array[height:].reshape(height, (width + 32) // 2)
+        for first in (0, height // 2):
+            colours[first : first + height // 4, : width // 2] = 128
+            colours[first + height // 4 : first + height // 2, : width // 2] = 60
+        return array
+
+    def save_dng(self, file_output: io.BytesIO) -> None:
         if behaviour("dng") == "broken":
             raise ValueError("the raw data is upside down")
-        buffer.write(b"II*\0raw" if behaviour("dng") != "nothing" else b"")
+        file_output.write(b"II*\0raw" if behaviour("dng") != "nothing" else b"")
 
     def release(self) -> None:
         self._camera.out -= 1
@@ -115,6 +128,7 @@ class Picamera2:
         self.started = False
         self.out = self.frames = 0
         self.request_lock = threading.Lock()
+        self.lock, self._job_list = threading.Lock(), []
         self._preview = SimpleNamespace(thread=threading.Thread())
 
     @staticmethod
@@ -131,7 +145,12 @@ class Picamera2:
         note("configure")
         if behaviour("short") == "always" or (behaviour("short") and (FOLDER / "calls").read_text().count('"configure"') == 1):
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-        self.configuration = {"controls": {}, "main": config["main"], "lores": config["lores"]}
+        taken = {"format": behaviour("format", "NV12")}
+        self.configuration = {
+            "controls": {},
+            "main": {**config["main"], **taken},
+            "lores": config["lores"] and {**config["lores"], **taken},
+        }
 
     def camera_configuration(self) -> dict[str, Any]:
         return self.configuration
@@ -154,9 +173,12 @@ class Picamera2:
     def capture_request(self, wait: bool, signal_function: Any) -> Job:
         assert wait is False
         job = Job()
+        self._job_list.append(job)
+        note("waiting", len(self._job_list))
 
         def finish() -> None:
             if not behaviour("silent"):
+                self._job_list.remove(job)
                 job.future.set_result(Request(self))
                 signal_function(job)
 
@@ -165,3 +187,18 @@ class Picamera2:
 
     def cancel_all_and_flush(self) -> None:
         note("cancel")
+
+
+class AncientRequest(Request):
+    """A finished frame of a picamera2 of 2023."""
+
+    def save(self, stream: str, buffer: io.BytesIO, format: str) -> None:  # type: ignore[override]  # noqa: A002
+        raise RuntimeError("Stream format YUV420 not supported for PIL images")
+
+    def save_dng(self, filename: str) -> None:  # type: ignore[override]
+        note("file", str(filename))
+
+
+if behaviour("ancient"):
+    Request = AncientRequest  # type: ignore[misc]
+    del Picamera2.cancel_all_and_flush, SensorFormat

@@ -271,6 +271,26 @@ async def test_a_station_stops_while_its_camera_still_starts(world: World, live:
     assert live.starts == 1
 
 
+async def test_a_lent_camera_is_not_taken_back_once_the_station_stopped(
+    world: World, live: FakeLiveCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it waited for its turn to start it."""
+    monkeypatch.setattr(capture, "START_S", 0.01)
+    live.start_s = 60
+    station = await world.started(())
+
+    async def borrow() -> None:
+        async with station.work.lent():
+            pass
+
+    borrowing = asyncio.create_task(borrow())
+    await world.settled()
+    assert not borrowing.done()
+    await station.stop()
+    await borrowing
+    assert live.starts == 1
+
+
 async def test_the_camera_knows_when_it_is_needed_next(world: World, live: FakeLiveCamera) -> None:
     hourly = replace(TEN, interval=timedelta(hours=1))
     station = await world.started((hourly,))

@@ -278,6 +278,33 @@ def test_the_automatic_is_waited_for_but_not_for_ever(
     assert peer.request("capture")[0]["frames"] == 1
 
 
+@pytest.mark.parametrize(
+    ("wanted", "told", "proven"),
+    [
+        ((250, 2.0), (229, 2.0), True),  # imx477, lines of 28.6 µs
+        ((250, 2.0), (200, 2.0), False),
+        ((250, 2.0), (265, 2.0), False),
+        ((10_000, 1.06), (9_995, 1.0), True),  # ov5647, sixteenths
+        ((10_000, 1.2), (9_995, 1.1), False),
+        ((10_000, 2.0), (9_400, 2.0), False),
+    ],
+)
+def test_the_steps_of_a_sensor_are_known(
+    peer: Peer, stand_in: StandIn, wanted: tuple[int, float], told: tuple[int, float], proven: bool
+) -> None:
+    configure(peer)
+    peer.request("capture")
+    stand_in.do(metadata={"ExposureTime": told[0], "AnalogueGain": told[1]})
+    args = {"controls": {"ExposureTime": wanted[0], "AnalogueGain": wanted[1]}}
+    if not proven:
+        assert refusal(peer, "capture", args).key == "exposure_not_reached"
+        return
+    changed, again = (peer.request("capture", args)[0]["frames"] for _ in range(2))
+    # where another number of lines would look as close, frames of before the change are out of the question
+    assert changed == 8 if wanted[0] < 800 else changed <= 3
+    assert again <= 3  # as many as began before they were asked for
+
+
 def test_controls_that_got_lost_are_sent_again(peer: Peer, stand_in: StandIn) -> None:
     configure(peer)
     peer.request("capture")

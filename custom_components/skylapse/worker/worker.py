@@ -44,7 +44,11 @@ MOST_QUEUED = 2
 LONG_US = 1_000_000
 """Exposures from here on get a stream of their own: queued frames of the old exposure would cost their full time."""
 WITHIN = 0.05
-"""Sensors know exposure and gain in steps; metadata this close proves what was wanted."""
+"""Metadata this close proves what was wanted."""
+LINE_US = 40
+"""Sensors expose whole lines of up to so many microseconds, as many as fit into what is wanted: of 250 µs an imx477 makes 229."""
+GAIN_STEP = 1 / 16
+"""The same for gains, as an ov5647 knows them."""
 MOST_FRAMES = 12
 FRAMES_UNTIL_RESENT = 8
 BUSY_RETRY_S = 5.0
@@ -509,13 +513,17 @@ class Match(NamedTuple):
 
     def proven_by(self, metadata: Mapping[str, Any]) -> bool:
         """Return whether a frame is what was wanted."""
-        pairs = ((self.exposure_us, metadata.get("ExposureTime")), (self.gain, metadata.get("AnalogueGain")))
-        return all(wanted is None or (got is not None and abs(got - wanted) <= WITHIN * wanted) for wanted, got in pairs)
+        pairs = ((self.exposure_us, metadata.get("ExposureTime"), LINE_US), (self.gain, metadata.get("AnalogueGain"), GAIN_STEP))
+        return all(wanted is None or (got is not None and _is_close(got, wanted, step)) for wanted, got, step in pairs)
 
     def failure(self, metadata: Mapping[str, Any]) -> Failure:
         """Return that the camera did not get there."""
         got = _setting(metadata.get("ExposureTime"), metadata.get("AnalogueGain"))
         return Failure("exposure_not_reached", wanted=_setting(self.exposure_us, self.gain), got=got)
+
+
+def _is_close(got: float, wanted: float, step: float) -> bool:
+    return abs(got - wanted) <= WITHIN * wanted or 0 <= wanted - got <= step
 
 
 def _setting(exposure_us: float | None, gain: float | None) -> str:
@@ -945,6 +953,8 @@ class Picamera2Camera:
         if changed:
             self._set(changed)
             proven = {name for name in ("ExposureTime", "AnalogueGain") if wish.get(name)}
+            if (wish.get("ExposureTime") or 0) * WITHIN < LINE_US:
+                proven.discard("ExposureTime")  # what was before may look as close
             if changed.keys() - proven:
                 self._least = min(self._depth + 4, MOST_FRAMES - 2)  # as many are queued, and the sensor needs its own
             if changed.keys() & AE_CONTROLS and automatic(wish):

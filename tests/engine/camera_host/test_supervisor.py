@@ -48,7 +48,7 @@ class Bench:
         self.supervisor: Recorded
         self.patience = QUICK
 
-    def make(self, transport: SpyTransport | None = None, **behaviour: Any) -> Recorded:
+    def make(self, transport: SpyTransport | None = None, name: str = "", **behaviour: Any) -> Recorded:
         self.transport = transport or self.transport
         self.behaviour = behaviour
         self.supervisor = Recorded(
@@ -59,6 +59,7 @@ class Bench:
             on_change=self._changed,
             source=self._source,
             patience=self.patience,
+            name=name,
         )
         return self.supervisor
 
@@ -330,6 +331,24 @@ async def test_a_capture_of_a_stalled_camera_is_tried_again_in_time(bench: Bench
     assert (await supervisor.request("capture", stalled, deadline_s=30)).result["pid"] == bench.pids()[0]
     assert bench.asked() == ["start", "configure", "capture", "restart_stream", "capture"]
     assert supervisor.error is None
+
+
+async def test_a_camera_that_hangs_on_is_told_once_and_back_with_its_first_picture(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Each new process lets itself be configured: that is no sign yet that the camera works."""
+    caplog.set_level(logging.INFO, "custom_components.skylapse")
+    supervisor = bench.make(name="garden_sky")
+    for _ in range(4):
+        with pytest.raises(WorkerError, match="camera_failed"):
+            await supervisor.request("autofocus", {"error": {"key": "camera_failed"}}, deadline_s=5)
+        if supervisor.restarts:
+            await bench.pass_backoff()
+        await until(lambda: supervisor._fit() is not None)
+    assert supervisor.restarts == 3
+    await supervisor.request("metrics", deadline_s=5)
+    assert told(caplog) == ["The camera's worker (garden_sky, local) does not work: camera_failed (error: ?)"]
+    for _ in range(2):
+        await supervisor.request("preview", deadline_s=5)
+    assert told(caplog)[1:] == ["The camera's worker (garden_sky, local) is back"]
 
 
 async def test_ten_good_captures_forgive_a_stall(bench: Bench, tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ _STALLS: Final = frozenset({"camera_timeout", "camera_failed", "camera_memory"})
 """After these the camera's stream is restarted, and if that did not help, its process."""
 _PATIENT: Final = frozenset({"preview", "metrics", "process"})
 """What says nothing of the camera's health when it fails: a preview may have been too slow for who wanted it."""
+_PROOFS: Final = frozenset({"capture", "preview", "focus_sweep", "autofocus"})
+"""What succeeds only if the camera gives pictures."""
 
 
 class Supervisor:
@@ -58,9 +60,14 @@ class Supervisor:
         on_change: Callable[[], None] = lambda: None,
         source: Callable[[], Awaitable[bytes]] = worker_source,
         patience: Patience | None = None,
+        name: str = "",
     ) -> None:
-        """Set how the worker is reached; ``configure`` gives the arguments of its ``configure`` each time one starts."""
+        """Set how the worker is reached; ``configure`` gives the arguments of its ``configure`` each time one starts.
+
+        ``name`` is what the log calls the camera.
+        """
         self._transport = transport
+        self._name = ", ".join(filter(None, (name, transport.name)))
         self._python = python
         self._configure = configure
         self._clock = clock or SystemClock()
@@ -89,6 +96,7 @@ class Supervisor:
         self._good = 0
         self._crashed = False
         self._broken = False
+        self._unproven = False
         self.restarts = 0
         """How often a worker was replaced because of a failure."""
         self.error: SkylapseError | None = None
@@ -208,6 +216,9 @@ class Supervisor:
             self._keeper = asyncio.create_task(self._keep())
 
     def _note_success(self, op: str, reply: Reply) -> None:
+        if op in _PROOFS:
+            self._unproven = False
+            self._note_back()
         if op == "metrics":
             rss = reply.result.get("worker_rss_bytes")
             self._rss_bytes = float(rss) if isinstance(rss, int | float) else 0.0
@@ -307,16 +318,22 @@ class Supervisor:
         if self._crashed:
             self._crashed = False
             self.restarts += 1
-        if self._broken:
-            self._broken = False
-            _LOGGER.info("The camera's worker (%s) is back", self._transport.name)
+        self._note_back()
         self._tell()
+
+    def _note_back(self) -> None:
+        """Tell once that all is well again."""
+        if self._broken and not self._unproven:
+            self._broken = False
+            _LOGGER.info("The camera's worker (%s) is back", self._name)
 
     async def _replace(self, client: WorkerClient, reason: SkylapseError | None) -> None:
         """End a worker that failed; the next one follows at once, or after a while if many failed."""
         self._crashes += 1
         self._good = 0
         self._crashed = True
+        # a camera that hangs lets itself be configured all the same: told each time, that would fill the log
+        self._unproven = self._crashes > 1 or (reason is not None and reason.key in _STALLS)
         stuck = await self._put_down(client)
         self._wait(stuck or reason or WorkerGone("worker_disconnected"), self._crashes - 1)
 
@@ -359,7 +376,7 @@ class Supervisor:
         )
         if not self._broken:
             self._broken = True
-            _LOGGER.warning("The camera's worker (%s) does not work: %s", self._transport.name, error)
+            _LOGGER.warning("The camera's worker (%s) does not work: %s", self._name, error)
         self._tell()
 
     async def _shut(self) -> None:
@@ -370,7 +387,7 @@ class Supervisor:
         self._renewing = False
         if (stuck := await self._put_down(self._client)) is not None:
             self.error = stuck
-            _LOGGER.error("The camera's worker (%s) cannot be ended: %s", self._transport.name, stuck)
+            _LOGGER.error("The camera's worker (%s) cannot be ended: %s", self._name, stuck)
         await self._transport.close()
         self._tell()
 

@@ -74,9 +74,10 @@ def _worker_source(data: Mapping[str, Any], options: Mapping[str, Any], clock: C
     """Return a camera behind a worker. Nothing is reached for before it is started."""
     probe = stored_probe(data)
     transport, python = build_transport(data), _text(data, "python")
+    name = str(data.get("slug") or probe.model)  # a camera that is only being tried has no folder yet
     return WorkerSource(
         CameraSettings.from_options(options, probe),
-        lambda configure, on_change: Supervisor(transport, python, configure, clock=clock, on_change=on_change),
+        lambda configure, on_change: Supervisor(transport, python, configure, clock=clock, on_change=on_change, name=name),
         clock,
     )
 

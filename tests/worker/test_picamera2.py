@@ -305,6 +305,60 @@ def test_the_steps_of_a_sensor_are_known(
     assert again <= 3  # as many as began before they were asked for
 
 
+def test_what_is_cut_out_is_cut_out_of_both_streams_from_the_first_frame_on(peer: Peer, stand_in: StandIn) -> None:
+    crop = [1152, 648, 2304, 1296]
+    configure(peer, preview_size=[640, 480])
+    peer.request("capture")
+    assert "ScalerCrops" not in stand_in.calls("controls")[-1]
+    configure(peer, preview_size=[640, 480])
+    peer.request("capture", {"controls": {"ScalerCrop": crop}})
+    assert stand_in.calls("controls")[-1] == {"ScalerCrop": crop, "ScalerCrops": [crop, crop]}
+    peer.request("rest")
+    peer.request("capture", {"controls": {"ScalerCrop": crop}})
+    assert stand_in.calls("controls")[-1] == {"ScalerCrop": crop}  # what picamera2 wants is gone
+    configure(peer)
+    peer.request("capture", {"controls": {"ScalerCrop": crop}})
+    assert stand_in.calls("controls")[-1] == {"ScalerCrop": crop}
+
+
+def test_a_frame_that_is_not_quite_settled_is_better_than_none(peer: Peer, stand_in: StandIn) -> None:
+    stand_in.do(metadata={"AeState": 1, "FrameDuration": 8_000_000})
+    configure(peer)
+    assert peer.request("capture", deadline_s=15.0)[0]["frames"] == 1
+
+
+def test_a_long_exposure_is_fresh_by_a_clock_that_is_a_little_off(peer: Peer, stand_in: StandIn) -> None:
+    configure(peer)
+    args = {"controls": {"ExposureTime": 100_000_000, "AnalogueGain": 1.0, "ColourGains": [2.0, 2.0]}}
+    for early_s, frames in ((0.5, 1), (30.0, None)):
+        stand_in.do(metadata={"SensorTimestamp": time.monotonic_ns() + round((100 - early_s) * 1e9)})
+        if frames is None:  # a first frame that was read at once, whatever is told of it
+            assert refusal(peer, "capture", args, 0.5).key == "camera_timeout"
+        else:
+            assert peer.request("capture", args)[0]["frames"] == frames
+
+
+@pytest.mark.parametrize(("own", "patient"), [(False, False), (True, True)])
+def test_a_tuning_that_exposes_for_long_is_given_the_time(peer: Peer, stand_in: StandIn, tmp_path: Path, own: bool, patient: bool) -> None:
+    tuning = tmp_path / "night.json"
+    tuning.write_text("{}")
+    configure(peer, tuning=str(tuning) if own else None)
+    stand_in.do(late_s=7.5)
+    if patient:
+        peer.request("capture")
+    else:
+        assert refusal(peer, "capture").key == "camera_timeout"
+
+
+def test_the_automatic_may_go_on_with_long_frames_after_a_rest(peer: Peer, stand_in: StandIn) -> None:
+    stand_in.do(metadata={"FrameDuration": 2_000_000})
+    configure(peer)
+    peer.request("capture")
+    peer.request("rest")
+    stand_in.do(late_s=7.5)
+    peer.request("capture")
+
+
 def test_controls_that_got_lost_are_sent_again(peer: Peer, stand_in: StandIn) -> None:
     configure(peer)
     peer.request("capture")

@@ -240,6 +240,24 @@ def test_long_exposures_have_their_colours_fixed(peer: Peer, program: StandIn) -
     assert (program.option("--shutter"), program.option("--gain"), program.option("--awbgains")) == ("5000000", "4", "2.5,1.5")
 
 
+def test_a_first_frame_that_is_long_finds_its_colours_in_a_short_one(peer: Peer, program: StandIn) -> None:
+    configure(peer)
+    long = {"ExposureTime": 5_000_000, "AnalogueGain": 4.0, "AwbEnable": True}
+    program.tell({**METADATA, "ExposureTime": 5_000_100, "AnalogueGain": 4.01})
+    assert peer.request("capture", {"controls": long}, 60.0)[0]["frames"] == 1
+    assert (program.option("--shutter"), program.option("--awbgains")) == ("5000000", "2.5,1.5")
+    shots = len((program.folder / "pids").read_text().split())
+    peer.request("capture", {"controls": long}, 60.0)
+    assert len((program.folder / "pids").read_text().split()) == shots + 1
+
+
+def test_a_long_frame_is_taken_without_its_colours_where_there_is_no_time_to_find_them(peer: Peer, program: StandIn) -> None:
+    configure(peer)
+    program.tell({**METADATA, "ExposureTime": 5_000_100, "AnalogueGain": 4.01})
+    peer.request("capture", {"controls": {"ExposureTime": 5_000_000, "AnalogueGain": 4.0}}, 10.0)
+    assert (program.option("--shutter"), program.option("--awbgains")) == ("5000000", None)
+
+
 def test_an_exposure_that_is_not_reached_is_tried_twice(peer: Peer, program: StandIn) -> None:
     configure(peer)
     wanted = {"controls": {"ExposureTime": 10_000, "AnalogueGain": 2.0}}

@@ -51,6 +51,8 @@ GAIN_STEP = 1 / 16
 """The same for gains, as an ov5647 knows them."""
 MOST_FRAMES = 12
 FRAMES_UNTIL_RESENT = 8
+FIRST_FRAME_S = (0.2, 3.0)
+"""What frames are expected to take before one was seen, and where somebody's own tuning lets the automatic expose for long."""
 BUSY_RETRY_S = 5.0
 STIFF_S = (5.0, 15.0)
 """How long Python may stand still: at least, and at most."""
@@ -131,9 +133,7 @@ def explain(error: BaseException) -> Failure:
         return no_camera()
     if "is not advertised by libcamera" in text:
         return Failure("camera_setting_refused", setting=str(chain[-1]).replace("Control ", "").split(" is not ")[0])
-    while error.__cause__ is not None:  # picamera2 only says that something did not complete
-        error = error.__cause__
-    return Failure("camera_failed", error=first_line(error))
+    return Failure("camera_failed", error=first_line(chain[-1]))  # picamera2 itself only says that something did not complete
 
 
 def no_camera() -> Failure:
@@ -895,8 +895,10 @@ class Picamera2Camera:
 
     def _start(self, controls: Json) -> None:
         """Start the stream; controls given before hold from its first frame on."""
-        self._frame_s = 0.2
-        self._set(controls)
+        goes_on = automatic(self._held) and automatic(controls)  # where it was, perhaps with frames of many seconds
+        self._frame_s = max(self._frame_s if goes_on else 0.0, FIRST_FRAME_S[self._tuning is not None and automatic(controls)])
+        crops = getattr(self._camera.controls, "ScalerCrops", None)  # of both streams, left there by configure; they would win
+        self._set({**controls, "ScalerCrops": [controls["ScalerCrop"]] * len(crops)} if crops and "ScalerCrop" in controls else controls)
         self._camera.start()
         self._held, self._least, self._settling = controls, 1, automatic(controls)
 
@@ -1002,7 +1004,7 @@ class Picamera2Camera:
                 if exposure_began(metadata) >= asked_ns:
                     fresh += 1
                     if match.proven_by(metadata) and looked >= self._least:
-                        last = fresh >= MOST_FRAMES
+                        last = fresh >= MOST_FRAMES or deadline.left() < 2 * self._frame_s + 2  # there is no time for another
                         if not self._settling or last or (looked > 1 and steady and converged(metadata)):
                             self._settling, self._least, keep = False, 0, True
                             return request, metadata, looked
@@ -1083,6 +1085,8 @@ class Picamera2Camera:
             self._stop()
             wish = self._for_long(wish, deadline)
         asked_ns = time.monotonic_ns()
+        if long:
+            asked_ns -= wish["ExposureTime"] * 10  # 1 %: its stream starts now, and sensors' clocks are not as exact as 200 s need it
         self._apply(wish)
         request, metadata, looked = self._look(deadline, match, asked_ns)
         framed = time.monotonic()
@@ -1530,14 +1534,14 @@ class RpicamCamera:
         """Take one frame."""
         if self._camera is None:
             raise bad("the camera is not configured")
-        program = self._need_program()
         controls = checked({**self._base, **args.controls()}, self._limits)
         match = Match.of(args, controls)
-        if is_long(controls) and "ColourGains" not in controls and controls.get("AwbEnable") is not False and self._colour_gains:
-            controls["ColourGains"] = self._colour_gains  # else frames of the full time go into finding them
-        command = [program, "-n", "--immediate", "--camera", str(self._camera["index"]), "-o", "-", "--metadata-format", "json"]
-        command += ["--thumb", "none", *self._fixed, *self._options(controls, self._camera)]
         began = time.monotonic()
+        if is_long(controls) and "ColourGains" not in controls and controls.get("AwbEnable") is not False:
+            # else several frames of the full time go into finding them
+            gains = self._colour_gains or self._find_colour_gains(self._camera, controls, deadline)
+            controls.update({"ColourGains": gains} if gains else {})
+        command = self._command(self._camera, controls)
         frames = 1
         jpeg, metadata = self._shoot(command, deadline)
         if not match.proven_by(metadata):
@@ -1545,9 +1549,8 @@ class RpicamCamera:
             jpeg, metadata = self._shoot(command, deadline)
             if not match.proven_by(metadata):
                 raise match.failure(metadata)
-        gains = metadata.get("ColourGains")
-        if "ColourGains" not in controls and isinstance(gains, list) and len(gains) == 2:
-            self._colour_gains = gains
+        if "ColourGains" not in controls:
+            self._note_colour_gains(metadata)
         result = {
             "taken_at": wall_time(exposure_began(metadata)),
             "size": self._size,
@@ -1558,6 +1561,23 @@ class RpicamCamera:
             "parts": [["jpeg", len(jpeg)]],
         }
         return Reply(result, jpeg)
+
+    def _command(self, camera: Json, controls: Mapping[str, Any]) -> list[str]:
+        command = [self._need_program(), "-n", "--immediate", "--camera", str(camera["index"]), "-o", "-"]
+        return [*command, "--metadata-format", "json", "--thumb", "none", *self._fixed, *self._options(controls, camera)]
+
+    def _find_colour_gains(self, camera: Json, controls: Json, deadline: Deadline) -> list[float] | None:
+        """Return what the automatic white balance makes of a short frame; None if there is no time for one, or it fails."""
+        if deadline.left() > controls["ExposureTime"] / 1e6 + 15:
+            with contextlib.suppress(Failure):
+                short = {**controls, "ExposureTime": min(100_000, self._limits["ExposureTime"][1])}
+                self._note_colour_gains(self._shoot(self._command(camera, short), deadline)[1])
+        return self._colour_gains
+
+    def _note_colour_gains(self, metadata: Json) -> None:
+        gains = metadata.get("ColourGains")
+        if isinstance(gains, list) and len(gains) == 2 and all(gains):
+            self._colour_gains = gains
 
     def _shoot(self, command: list[str], deadline: Deadline) -> tuple[bytes, Json]:
         """Return one whole JPEG and its metadata; another program that is just letting the camera go is waited for."""

@@ -94,6 +94,10 @@ class Request:
         note("out", self._camera.out)
 
 
+class Controls(dict[str, Any]):
+    """What the next frame is told."""
+
+
 class Picamera2:
     """One camera."""
 
@@ -124,7 +128,7 @@ class Picamera2:
             "ScalerCrop": ((0, 0, 64, 64), (0, 0, 4608, 2592), (0, 0, 4608, 2592)),
         }
         self.options: dict[str, int] = {}
-        self.controls: dict[str, Any] = {}
+        self.controls = Controls()
         self.started = False
         self.out = self.frames = 0
         self.request_lock = threading.Lock()
@@ -152,6 +156,9 @@ class Picamera2:
             "lores": config["lores"] and {**config["lores"], **taken},
         }
 
+        if config["lores"]:
+            self.controls.ScalerCrops = [(0, 0, 4608, 2592)] * 2  # type: ignore[attr-defined]
+
     def camera_configuration(self) -> dict[str, Any]:
         return self.configuration
 
@@ -163,6 +170,7 @@ class Picamera2:
         if error := behaviour("start_error"):
             raise RuntimeError(error)
         self.started = True
+        self.controls = Controls({name: value for name, value in self.controls.items() if name != "ScalerCrops"})
 
     def stop(self) -> None:
         self.started = False
@@ -182,7 +190,7 @@ class Picamera2:
                 job.future.set_result(Request(self))
                 signal_function(job)
 
-        threading.Timer(0.005, finish).start()
+        threading.Timer(behaviour("late_s", 0.005), finish).start()
         return job
 
     def cancel_all_and_flush(self) -> None:

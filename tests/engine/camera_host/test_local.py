@@ -135,6 +135,17 @@ async def test_a_write_lasts_until_it_is_taken(spawn: Spawn) -> None:
     assert await output(process) == b"%d\n" % ((4 << 20) - 1)
 
 
+async def test_also_a_small_write_lasts_until_it_is_taken(spawn: Spawn) -> None:
+    process = await spawn(
+        "import fcntl, os, time; fcntl.fcntl(0, 1031, 4096); print(1, flush=True); time.sleep(0.3); os.read(0, 1 << 20); time.sleep(9)"
+    )
+    await process.read(10)
+    writing = asyncio.create_task(process.write(b"x" * 8000))
+    await asyncio.sleep(0.1)
+    assert not writing.done()
+    await writing
+
+
 async def test_a_program_that_ends_takes_no_more(spawn: Spawn) -> None:
     process = await spawn("import os; os.read(0, 1)")
     with pytest.raises(ConnectionError):

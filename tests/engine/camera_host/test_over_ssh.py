@@ -154,11 +154,23 @@ async def test_a_frozen_line_is_noticed_by_its_keepalives(server: SshServer, lin
 async def test_closing_on_a_frozen_line_takes_a_bounded_time(transport: SshTransport, line: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(over_ssh, "_CLOSE_S", 0.2)
     worker = await start(transport, patience=Patience(bye_s=0.1, terminate_s=0.1, kill_s=0.1))
+    connection = transport._connection
+    assert connection is not None
     line.freeze()
     async with asyncio.timeout(3):
         await worker.close()
+        await until(connection.is_closed)  # who does not answer is hung up on, so that the next start makes a new one
         await transport.close()
     assert worker.code is None
+
+
+async def test_what_a_program_leaves_running_does_not_hold_up_its_end(transport: SshTransport) -> None:
+    process = await transport.spawn(["sh", "-c", "sleep 1.5 & echo on; wait"])
+    assert await process.read(10) == b"on\n"
+    async with asyncio.timeout(1):
+        await process.close()
+    assert transport._connection is not None
+    assert not transport._connection.is_closed()
 
 
 async def test_a_connection_that_died_unnoticed_is_made_again(server: SshServer, line: Wire) -> None:

@@ -31,8 +31,13 @@ class Rules:
 
 
 class _Door(asyncssh.SSHServer):
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, connections: set[asyncssh.SSHServerConnection]) -> None:
         self.rules = rules
+        self.connections = connections
+
+    @override
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.connections.add(conn)
 
     @override
     def password_auth_supported(self) -> bool:
@@ -81,6 +86,7 @@ class SshServer:
         self.port = 0
         self._running: set[asyncio.subprocess.Process] = set()
         self._handlers: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncssh.SSHServerConnection] = set()
 
     @property
     def host_key_line(self) -> str:
@@ -96,7 +102,7 @@ class SshServer:
         self._acceptor = await asyncssh.listen(
             "127.0.0.1",
             self.port,
-            server_factory=lambda: _Door(self.rules),
+            server_factory=lambda: _Door(self.rules, self._connections),
             server_host_keys=self.host_keys,
             process_factory=self._run,
             encoding=None,
@@ -107,6 +113,9 @@ class SshServer:
     async def stop(self) -> None:
         if self._acceptor is not None:
             self._acceptor.close()
+            for connection in self._connections:
+                connection.abort()
+            self._connections.clear()
             await self._acceptor.wait_closed()
             self._acceptor = None
         for process in list(self._running):

@@ -42,6 +42,8 @@ def fault(what, number):
         time.sleep(3600)
     if what == "babble":
         emit(b"Hello, I am a shell's greeting\n" * 9)
+    if what == "yell":
+        emit(b"and on and on " * 20000)
     if what == "last":
         emit(pack({"id": number, "ok": True, "result": {"last": True}}) + b"Goodbye, and thanks for all the light")
     if what == "crc":

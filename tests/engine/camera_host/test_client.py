@@ -250,7 +250,7 @@ async def test_a_worker_that_reads_nothing_holds_up_nobody(start_worker: StartWo
     ("behaviour", "key"),
     [
         ({"at_start": "die"}, "worker_died"),
-        ({"at_start": "babble"}, "worker_garbage"),
+        ({"at_start": "yell"}, "worker_garbage"),
         ({"at_start": "raw", "raw": '{"id": 1}'}, "worker_garbage"),
         ({"hello": {"protocol": 2}}, "worker_garbage"),
         ({"hello": {"source": "0123456789ab"}}, "worker_garbage"),
@@ -260,6 +260,22 @@ async def test_a_start_that_fails_leaves_nothing(start_worker: StartWorker, beha
     with pytest.raises(WorkerGone) as caught:
         await start_worker(**behaviour)
     assert caught.value.key == key
+
+
+async def test_what_a_shell_prints_before_the_first_word_is_skipped_and_kept(start_worker: StartWorker) -> None:
+    worker = await start_worker(at_start="babble")
+    assert (await worker.request("ping", deadline_s=10)).result["op"] == "ping"
+    assert set(worker.stderr) == {"Hello, I am a shell's greeting"}
+
+
+async def test_a_shell_that_refuses_on_its_output_is_quoted(tmp_path: Path) -> None:
+    shell = tmp_path / "python3"
+    shell.write_text("#!/bin/sh\necho This account is currently not available.\nexit 1\n")
+    shell.chmod(0o755)
+    with pytest.raises(WorkerGone) as caught:
+        await WorkerClient.start(LocalTransport(), str(shell), source())
+    assert caught.value.key == "worker_died"
+    assert caught.value.placeholders == {"code": "1", "last_words": "This account is currently not available."}
 
 
 async def test_a_start_that_takes_too_long_is_given_up(start_worker: StartWorker) -> None:

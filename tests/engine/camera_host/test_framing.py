@@ -7,7 +7,7 @@ import zlib
 from hypothesis import given, settings, strategies as st
 import pytest
 
-from custom_components.skylapse.engine.camera_host.framing import CHUNK, FrameError, encode_frame, read_frame
+from custom_components.skylapse.engine.camera_host.framing import CHUNK, NOISE_LIMIT, FrameError, encode_frame, read_frame, skip_noise
 
 
 class Stream:
@@ -92,3 +92,49 @@ def test_nothing_is_sent_that_is_no_json() -> None:
 async def test_a_picture_is_not_in_a_frames_text() -> None:
     frame = await read_frame(Stream(encode_frame({"id": 1}, b"secret sky")).read)
     assert "secret" not in repr(frame)
+
+
+# ---- what comes before the first frame
+
+HELLO = encode_frame({"hello": {}})
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.sampled_from([b"SKY1", b"SKY", b"S", b"Linux raspberrypi 6.12\r\n", b"\0" * 16])).map(b"".join),
+    st.lists(st.integers(1, 40)),
+)
+async def test_noise_is_told_from_the_first_frame_however_it_is_cut(noise: bytes, sizes: list[int]) -> None:
+    stream = Stream(noise + HELLO + encode_frame({"next": 1}, b"picture"), sizes)
+    skipped, read = await skip_noise(stream.read)
+    first, second = await read_frame(read), await read_frame(read)
+    assert skipped == noise
+    assert first is not None
+    assert second is not None
+    assert (first.header, second.header, second.blob) == ({"hello": {}}, {"next": 1}, b"picture")
+    assert await read_frame(read) is None
+
+
+@pytest.mark.parametrize("much", [0, NOISE_LIMIT])
+async def test_so_much_noise_may_come(much: int) -> None:
+    skipped, read = await skip_noise(Stream(b"." * much + HELLO).read)
+    assert len(skipped) == much
+    assert await read_frame(read) is not None
+
+
+@pytest.mark.parametrize("rest", [HELLO, b"", b"." * 1000])
+async def test_more_noise_may_not(rest: bytes) -> None:
+    with pytest.raises(FrameError, match=r"not a frame: \.{16}$"):
+        await skip_noise(Stream(b"." * (NOISE_LIMIT + 1) + rest).read)
+
+
+@pytest.mark.parametrize("begun", [0, 2, 4, 15])
+async def test_noise_alone_is_returned_at_the_end(begun: int) -> None:
+    skipped, read = await skip_noise(Stream(b"no such account" + HELLO[:begun]).read)
+    assert skipped == b"no such account" + (HELLO[:begun] if begun < 4 else b"")
+    assert await read_frame(read) is None
+
+
+async def test_a_picture_is_no_first_frame() -> None:
+    with pytest.raises(FrameError, match="not a frame: SKY1"):
+        await skip_noise(Stream(encode_frame({}, b"x" * (NOISE_LIMIT + 1)) + HELLO).read)

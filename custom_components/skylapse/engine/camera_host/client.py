@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from ..errors import CaptureTimeout, SourceError, WorkerError
 from ..ports import Clock, SystemClock
-from .framing import Frame, FrameError, encode_frame, read_frame
+from .framing import Frame, FrameError, encode_frame, read_frame, skip_noise
 from .last_words import LastWords
 from .loader import LOADER, command, parcel, worker_source
 from .patience import Patience
@@ -122,7 +122,7 @@ class WorkerClient:
 
     @property
     def stderr(self) -> Sequence[str]:
-        """Return the last lines it wrote on its error output, at most 50."""
+        """Return the last lines it wrote on its error output, or before its first word, at most 50."""
         return tuple(self._said.lines)
 
     async def request(self, op: str, args: Mapping[str, Any] | None = None, *, deadline_s: float) -> Reply:
@@ -193,7 +193,9 @@ class WorkerClient:
     async def _listen(self) -> None:
         """Take its frames until it ends."""
         try:
-            while (frame := await read_frame(self._hear)) is not None:
+            noise, read = await skip_noise(self._hear)
+            self._said.note(noise)  # a shell that refuses to start programs says why on its output
+            while (frame := await read_frame(read)) is not None:
                 self._take(frame)
         except FrameError as error:
             self._give_up(WorkerGone("worker_garbage", what=plain(error)))

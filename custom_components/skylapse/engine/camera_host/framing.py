@@ -17,9 +17,13 @@ HEADER_LIMIT: Final = 1 << 20
 BLOB_LIMIT: Final = 128 << 20
 CHUNK: Final = 256 * 1024
 """As much is read and summed in one step on the event loop: well under a millisecond, also on a Pi."""
+NOISE_LIMIT: Final = 64 * 1024
+"""So many bytes may come before the first frame: what login shells and interpreters print at their start."""
 
 _PREFIX: Final = struct.Struct(">4sIII")
 _INLINE_JOIN: Final = 1 << 20
+_LONGEST_FIRST: Final = 4096
+"""The first frame is a short one without a blob: so it is told from noise that has the magic in it."""
 
 type Read = Callable[[int], Awaitable[bytes]]
 """``await read(most)``: at least 1 and at most ``most`` bytes, or ``b""`` at the end."""
@@ -45,6 +49,40 @@ def encode_frame(header: Mapping[str, Any], blob: bytes = b"") -> bytes:
     """Return the bytes of a frame. Raises ``ValueError`` or ``TypeError`` for a header that is no JSON."""
     head = json.dumps(header, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     return _PREFIX.pack(MAGIC, len(head), len(blob), zlib.crc32(blob, zlib.crc32(head))) + head + blob
+
+
+async def skip_noise(read: Read) -> tuple[bytes, Read]:
+    """Find the first frame, which has to be short and without a blob.
+
+    Returns what came before it, all of it if the stream ended, and what reads on from there. Raises ``FrameError`` if too much came.
+    """
+    data, start = bytearray(), 0
+    while True:
+        while 0 <= (at := data.find(MAGIC, start)) <= min(NOISE_LIMIT, len(data) - _PREFIX.size):
+            _, header_length, blob_length, _ = _PREFIX.unpack_from(data, at)
+            if 0 < header_length <= _LONGEST_FIRST and not blob_length:
+                return bytes(data[:at]), _resume(bytes(data[at:]), read)
+            start = at + 1
+        noise = len(data) if at < 0 else at
+        start = max(start, noise - len(MAGIC) + 1)
+        if noise > NOISE_LIMIT:
+            raise FrameError(f"not a frame: {ascii(bytes(data[: _PREFIX.size]))[2:-1]}")
+        if not (more := await read(CHUNK)):
+            return bytes(data[:noise]), read
+        data += more
+
+
+def _resume(begun: bytes, read: Read) -> Read:
+    """Return what reads first what was read already."""
+
+    async def resumed(most: int) -> bytes:
+        nonlocal begun
+        if not begun:
+            return await read(most)
+        piece, begun = begun[:most], begun[most:]
+        return piece
+
+    return resumed
 
 
 async def read_frame(read: Read) -> Frame | None:

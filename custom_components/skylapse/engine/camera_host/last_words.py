@@ -38,5 +38,9 @@ class LastWords:
                 await asyncio.sleep(_FLOOD_PAUSE_S)
         self._keep([self._begun])
 
+    def note(self, data: bytes) -> None:
+        """Keep what was said elsewhere, such as on its output before that was a stream of frames."""
+        self._keep(_BREAKS.split(data)[-LINES:])
+
     def _keep(self, lines: list[bytes]) -> None:
         self.lines.extend(text for line in lines if (text := plain(line[: LINE_LENGTH * 4].decode(errors="replace"), LINE_LENGTH)))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers.translation import async_get_translations
 
 from custom_components.skylapse.binary_sensor import CONNECTIVITY, SCHEDULE_SENSORS, ConnectivitySensor, ScheduleBinarySensor
 from custom_components.skylapse.engine.status import Problem
@@ -44,6 +45,14 @@ async def test_problem_names_its_reasons(hass: HomeAssistant) -> None:
     station.tell(problems=frozenset({Problem.STORAGE_FULL, Problem.CAPTURE_FAILING}))
     state = hass.states.get("binary_sensor.garden_problem")
     assert (state.state, state.attributes["reasons"]) == ("on", ["capture_failing", "storage_full"])
+
+
+async def test_each_reason_has_words(hass: HomeAssistant) -> None:
+    """Else a person reads its key."""
+    await set_up(hass)
+    words = await async_get_translations(hass, "en", "entity", ["skylapse"])
+    key = "component.skylapse.entity.binary_sensor.problem.state_attributes.reasons.state"
+    assert {reason for reason in Problem if f"{key}.{reason}" not in words} == set()
 
 
 async def test_a_schedule_tells_which_one_it_waits_for(hass: HomeAssistant) -> None:

@@ -9,11 +9,12 @@ from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, Supp
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
-from homeassistant.util.json import JsonObjectType
+from homeassistant.util.json import JsonObjectType, JsonValueType
 import voluptuous as vol
 
 from .const import DOMAIN, FOCUS_FIXED, OPT_FOCUS_MODE, OPT_LENS_POSITION, SUBENTRY_DESTINATION
 from .engine.frames.records import UploadRecord, UploadState
+from .engine.sources.readings import spread
 from .errors import describe, invalid, translated_errors
 from .json_view import to_json
 from .runtime import SkylapseConfigEntry
@@ -185,16 +186,16 @@ async def _focus_sweep(call: ServiceCall) -> ServiceResponse:
     if apply:
         found = {OPT_FOCUS_MODE: FOCUS_FIXED, OPT_LENS_POSITION: round(sweep.best, 2)}
         call.hass.config_entries.async_update_entry(entry, options={**entry.options, **found})
-    return {"steps": to_json(sweep.steps), "best": sweep.best, "applied": apply}
+    return {"steps": _brief(to_json(sweep.steps)), "best": _brief(sweep.best), "applied": apply}
 
 
 def _positions(call: ServiceCall, lens_range: tuple[float, float] | None) -> list[float] | None:
     """Return the lens positions that are asked for in dioptres, None for the camera's own choice. Raises ``ServiceValidationError``."""
     positions: list[float] | None = call.data.get(FIELD_POSITIONS)
-    spread = [name for name in (FIELD_START, FIELD_END, FIELD_STEPS) if name in call.data]
-    if positions is not None and spread:
-        raise invalid("positions_given_twice", fields=", ".join(spread))
-    if positions is not None or not spread:
+    ranged = [name for name in (FIELD_START, FIELD_END, FIELD_STEPS) if name in call.data]
+    if positions is not None and ranged:
+        raise invalid("positions_given_twice", fields=", ".join(ranged))
+    if positions is not None or not ranged:
         return positions
     if lens_range is None:
         raise invalid("camera_cannot", what=ACTION_FOCUS_SWEEP)
@@ -203,7 +204,7 @@ def _positions(call: ServiceCall, lens_range: tuple[float, float] | None) -> lis
     steps: int = call.data.get(FIELD_STEPS, DEFAULT_STEPS)
     if start == end:
         raise invalid("positions_all_the_same", position=f"{start:g}")
-    return [round(start + (end - start) * step / (steps - 1), 4) for step in range(steps)]
+    return spread(start, end, steps)
 
 
 async def _measure_baseline(call: ServiceCall) -> ServiceResponse:
@@ -213,7 +214,19 @@ async def _measure_baseline(call: ServiceCall) -> ServiceResponse:
         report = await entry.runtime_data.station.work.measure_baseline(
             call.data[FIELD_COUNT], baseline_ms=call.data.get(FIELD_BASELINE), store=call.data[FIELD_STORE]
         )
-    return {field.name: to_json(getattr(report, field.name)) for field in fields(report)}
+    return {field.name: _brief(to_json(getattr(report, field.name))) for field in fields(report)}
+
+
+def _brief(value: JsonValueType) -> JsonValueType:
+    """Return an answer without the digits that nobody measured."""
+    match value:
+        case float():
+            return round(value, 3)
+        case list():
+            return [_brief(item) for item in value]
+        case dict():
+            return {key: _brief(item) for key, item in value.items()}
+    return value
 
 
 async def _upload(call: ServiceCall) -> ServiceResponse:

@@ -26,7 +26,7 @@ from custom_components.skylapse.engine.sources.base import Shot
 from custom_components.skylapse.engine.sources.live import FocusStep, FocusSweep
 from custom_components.skylapse.engine.upload.verify import VerifyReport
 
-from .rig import AT, FRAME, LATER, MadeUpStation, garden, over, pi_station, set_up, upload
+from .rig import AT, CAN_ALL, FRAME, LATER, MadeUpStation, garden, over, pi_station, set_up, upload
 
 ACTIONS = {"capture", "upload", "verify", "get_status", "cleanup", "test_capture", "focus_sweep", "measure_baseline"}
 OUTCOME = CaptureOutcome(FRAME, Path("/media/skylapse/garden") / FRAME.file.relative_path, ("nas", "removed"))
@@ -263,6 +263,14 @@ async def test_a_focus_sweep(hass: HomeAssistant, data: dict[str, Any], position
     assert entry.options == {}
 
 
+async def test_a_focus_sweep_ends_where_the_lens_does(hass: HomeAssistant) -> None:
+    """Its limits come from single precision; rounded, they would be beyond them."""
+    lens = (0.05000000074505806, 9.899999618530273)
+    station = await set_up(hass, pi_station(answers={"focus_sweep": SWEEP}, capabilities=replace(CAN_ALL, lens_range=lens)))
+    await act(hass, "focus_sweep", {"steps": 3})
+    assert station.asked[-1] == ("focus_sweep", [lens[0], 4.975, lens[1]])
+
+
 async def test_a_focus_sweep_can_keep_the_best_position(hass: HomeAssistant) -> None:
     """As the camera's focus from now on, beside its other options."""
     entry = garden()
@@ -271,7 +279,7 @@ async def test_a_focus_sweep_can_keep_the_best_position(hass: HomeAssistant) -> 
     with over(station):
         answer = await act(hass, "focus_sweep", {"apply": True})
         await hass.async_block_till_done()
-    assert (answer["best"], answer["applied"]) == (1.23456, True)
+    assert (answer["best"], answer["applied"]) == (1.235, True)
     assert entry.options == {"quality": 93, "focus_mode": "fixed", "lens_position": 1.23}
     assert hass.states.get("number.garden_lens_position").state == "1.23"
 
@@ -307,7 +315,7 @@ async def test_measure_baseline(hass: HomeAssistant) -> None:
         count=10,
         succeeded=9,
         success_percent=90.0,
-        timings=Timings(700.0, 12.5, 680.0, 720.0, 700.0, 718.0, 720.0),
+        timings=Timings(700.0, 12.5, 680.0, 720.0, 700.0, 718.00049, 720.0),
         speedup=Speedup(7000.0, "given", 10.1, 10.0),
         errors=("capture_timeout",),
         stored=True,

@@ -133,6 +133,12 @@ def taken_at(told: float | None, *, exposure_s: float, after_s: float, answered_
     return max(began_at, latest - timedelta(seconds=after_s)), False
 
 
+def spread(start: float, end: float, steps: int, *, power: int = 1) -> list[float]:
+    """Return lens positions from one to another, both as they are; the greater ``power``, the denser they are near the first."""
+    between = (round(start + (end - start) * (step / (steps - 1)) ** power, 4) for step in range(1, steps - 1))
+    return [start, *between, end]
+
+
 def focus_sweep_of(result: Mapping[str, Any]) -> FocusSweep:
     """Return a worker's focus sweep. Raises ``WorkerError``."""
     steps = []

@@ -29,6 +29,7 @@ from .readings import (
     number,
     size_of,
     split_parts,
+    spread,
     taken_at,
     work_after_exposure_s,
 )
@@ -325,7 +326,7 @@ class WorkerSource(LiveCamera):
             raise WorkerError("camera_cannot", what="focus_sweep")
         if positions is None:
             # a lens moves the picture's sharpness evenly with dioptres, but a sky station looks at what is far away: 0
-            positions = [lens[0] + (lens[1] - lens[0]) * (step / (_SWEEP_STEPS - 1)) ** 2 for step in range(_SWEEP_STEPS)]
+            positions = spread(lens[0], lens[1], _SWEEP_STEPS, power=2)
         if not 0 < len(positions) <= MOST_STEPS:
             raise SourceError("focus_positions_invalid", count=len(positions), limit=MOST_STEPS)
         for position in positions:

@@ -10,7 +10,7 @@ from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 from homeassistant.loader import async_get_loaded_integration
 
-from .const import DOMAIN
+from .const import CAMERA_KINDS, DOMAIN
 from .coordinator import SkylapseCoordinator
 from .engine.status import DestinationStatus, ScheduleStatus
 from .runtime import SkylapseConfigEntry
@@ -28,7 +28,8 @@ def station_device(hass: HomeAssistant, entry: SkylapseConfigEntry) -> DeviceInf
         name=entry.title,
         manufacturer=identity.manufacturer or None,
         model=identity.model or None,
-        serial_number=identity.serial or None,
+        # what libcamera calls a camera is the place that it is plugged into
+        serial_number=None if identity.kind in CAMERA_KINDS else identity.serial or None,
         sw_version=str(version),
     )
 

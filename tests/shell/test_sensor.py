@@ -309,6 +309,14 @@ async def test_a_calm_figure_keeps_its_value_under_a_new_name(hass: HomeAssistan
     assert hass.states.get("sensor.pictures").state == "1908"
 
 
+async def test_a_camera_on_a_cable_has_no_serial_number(hass: HomeAssistant, device_registry: dr.DeviceRegistry) -> None:
+    """The path of its connector is none."""
+    entry = garden()
+    await set_up(hass, pi_station(), entry)
+    camera = device_registry.async_get_device_by_identifier(("skylapse", "01GARDEN"), entry.entry_id)
+    assert (camera.manufacturer, camera.model, camera.serial_number) == ("Raspberry Pi", "Camera Module 3", None)
+
+
 async def test_devices(hass: HomeAssistant, device_registry: dr.DeviceRegistry) -> None:
     """One for the camera, and one below it for each schedule and destination, gone with its subentry."""
     entry = garden()

@@ -189,6 +189,18 @@ def test_the_sensors_own_hdr_is_switched_before_the_camera_is_opened(peer: Peer,
     configure(peer)  # what cannot be switched on is not on
 
 
+def test_modes_are_told_without_the_sensors_own_hdr(peer: Peer, stand_in: StandIn) -> None:
+    """It stays on in the sensor's driver, and has one mode only; a camera that is in use is left alone."""
+    peer.request("probe")
+    assert stand_in.calls("hdr") == []
+    stand_in.do(resolution=[2304, 1296])
+    peer.request("probe")
+    assert (stand_in.calls("hdr"), len(stand_in.calls("open")), len(stand_in.calls("close"))) == ([False], 3, 3)
+    stand_in.do(resolution=[2304, 1296], open_error="Device or resource busy")
+    assert peer.request("probe")[0]["cameras"][0]["error"]["key"] == "camera_busy_elsewhere"
+    assert stand_in.calls("hdr") == [False]
+
+
 def test_another_tuning_lets_libcamera_look_again(peer: Peer, stand_in: StandIn, tmp_path: Path) -> None:
     tuning = tmp_path / "own.json"
     tuning.write_text("{}")

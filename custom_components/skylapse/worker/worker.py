@@ -61,6 +61,7 @@ SILENCE_S = 60.0
 GONE = 0
 BROKEN = 3
 
+HDR_SENSOR = "imx708"
 AE_CONTROLS = frozenset(
     ["AeEnable", "AeMeteringMode", "AeConstraintMode", "AeExposureMode", "AnalogueGain", "ExposureTime", "ExposureValue", "HdrMode"]
 )
@@ -385,6 +386,13 @@ class Host:
                 degrees = whole(read(str(kind.parent / "temp")))
                 return None if degrees is None else degrees / 1000
         return None
+
+
+def picamera2_version() -> str | None:
+    """Return the version of picamera2; None where it is missing."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("picamera2")
+    return None
 
 
 def about(backend: str, picamera2: str | None, libcamera: str | None, rpicam: str | None) -> Json:
@@ -730,7 +738,7 @@ class Picamera2Camera:
         cameras = [self._describe(info, deadline) for info in found]
         program = rpicam_program()
         versions = rpicam_versions(program) if program else {}
-        return Reply({**about(self.name, self._version(), self._libcamera_version(), versions.get("rpicam")), "cameras": cameras})
+        return Reply({**about(self.name, picamera2_version(), self._libcamera_version(), versions.get("rpicam")), "cameras": cameras})
 
     def _describe(self, info: Json, deadline: Deadline) -> Json:
         described: Json = {name: info[name] for name in ("id", "index", "model", "rotation")}
@@ -740,10 +748,16 @@ class Picamera2Camera:
         try:
             if camera is None:
                 camera = self._open(info["index"], self._tuning, deadline)
+            array = plain(camera.camera_properties.get("PixelArraySize"))
+            if mine and str(info["model"]).startswith(HDR_SENSOR) and array and array > list(camera.sensor_resolution):
+                camera.close()  # somebody has left its HDR on, which has fewer modes; switched off only now that nobody else has it
+                camera = None
+                gc.collect()
+                self._sensor_hdr(info, False)
+                camera = self._open(info["index"], self._tuning, deadline)
             described["controls"] = {name: plain(limits) for name, limits in camera.camera_controls.items()}
-            properties = camera.camera_properties
-            described["raw"] = "ColorFilterArrangement" in properties
-            described["pixel_array"] = plain(properties.get("PixelArraySize"))
+            described["raw"] = "ColorFilterArrangement" in camera.camera_properties
+            described["pixel_array"] = array
             described["modes"] = self._modes(camera, ask=mine)
         except Exception as error:  # noqa: BLE001
             described["error"] = explain(error).as_json()
@@ -775,12 +789,6 @@ class Picamera2Camera:
         if not modes:
             modes[0, 0] = {"size": plain(camera.sensor_resolution), "bit_depth": None, "fps": None, "exposure_us": None}
         return list(modes.values())
-
-    @staticmethod
-    def _version() -> str | None:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return importlib.metadata.version("picamera2")
-        return None
 
     @staticmethod
     def _libcamera_version() -> str | None:
@@ -840,13 +848,13 @@ class Picamera2Camera:
                 "limits": self._limits,
                 "raw": self._raw,
                 "camera": {name: info[name] for name in ("id", "index", "model")},
-                "versions": {"picamera2": self._version(), "libcamera": self._libcamera_version()},
+                "versions": {"picamera2": picamera2_version(), "libcamera": self._libcamera_version()},
             }
         )
 
     def _sensor_hdr(self, info: Mapping[str, Any], wanted: bool) -> None:
         """Switch the sensor's own HDR, which stays switched in its driver."""
-        if not str(info["model"]).startswith("imx708"):
+        if not str(info["model"]).startswith(HDR_SENSOR):
             if wanted:
                 raise Failure("camera_cannot", what="sensor_hdr")
             return
@@ -1467,7 +1475,7 @@ class RpicamCamera:
         if not cameras:
             raise no_camera()
         versions = rpicam_versions(self._need_program())
-        known = about(self.name, Picamera2Camera._version(), versions.get("libcamera"), versions.get("rpicam"))  # noqa: SLF001
+        known = about(self.name, picamera2_version(), versions.get("libcamera"), versions.get("rpicam"))
         return Reply({**known, "cameras": cameras})
 
     def configure(self, args: Args, deadline: Deadline) -> Reply:

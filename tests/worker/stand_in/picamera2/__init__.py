@@ -103,7 +103,6 @@ class Picamera2:
 
     platform = SimpleNamespace(name=behaviour("platform", "VC4"))
     _cm = SimpleNamespace(reset=lambda: note("reset", os.environ.get("LIBCAMERA_RPI_TUNING_FILE")))
-    sensor_resolution = (4608, 2592)
     sensor_format = "SRGGB10_CSI2P"
     sensor_modes: ClassVar[list[dict[str, Any]]] = [
         {"format": "MJPEG"},
@@ -127,6 +126,7 @@ class Picamera2:
             "LensPosition": (0.0, 15.0, 1.0),
             "ScalerCrop": ((0, 0, 64, 64), (0, 0, 4608, 2592), (0, 0, 4608, 2592)),
         }
+        self.sensor_resolution = tuple(behaviour("resolution", (4608, 2592)))
         self.options: dict[str, int] = {}
         self.controls = Controls()
         self.started = False

@@ -137,7 +137,7 @@ async def test_waiting_for_the_camera_ends(photographer: Photographer, source: F
 
 async def test_a_long_exposure_has_a_longer_deadline(photographer: Photographer, source: FakeSource) -> None:
     await photographer.expose(photographer.begin(NOW), exposure_us=20_000_000)
-    assert source.requests[0].deadline_s == 50
+    assert source.requests[0].deadline_s == 70
 
 
 async def test_a_source_that_breaks_at_its_start_is_tried_again(photographer: Photographer, source: FakeSource) -> None:

@@ -162,7 +162,8 @@ class Photographer:
         self.last_attempt_at = self._clock.now()
         began = self._clock.monotonic()
         usual_us = self._source.capabilities.usual_exposure_us
-        deadline_s = self._deadline_s + (exposure_us or usual_us or 0) / 1e6
+        # twice, for some sensors give nothing for the first exposure after a start, and a frame that was exposed otherwise is taken again
+        deadline_s = self._deadline_s + 2 * (exposure_us or usual_us or 0) / 1e6
         request = CaptureRequest(due_at=exposure.due_at, deadline_s=deadline_s, exposure_us=exposure_us, gain=gain)
         try:
             shot = await self._shoot(request)

@@ -307,4 +307,4 @@ async def test_a_configured_exposure_is_part_of_the_deadline(world: World, monke
     station = await world.started(())
     await station.capture()
     await station.capture(exposure_us=2_000_000)
-    assert [request.deadline_s for request in world.source.requests] == [65, 7]
+    assert [request.deadline_s for request in world.source.requests] == [125, 9]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, override
 
-from homeassistant.components.number import NumberEntity, NumberEntityDescription
+from homeassistant.components.number import NumberEntity, NumberEntityDescription, NumberMode
 from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -78,6 +78,7 @@ class OptionNumber(SkylapseEntity, NumberEntity):
     """A number among the entry's options. The entry's update listener hands a new one to the camera, without a restart."""
 
     entity_description: OptionNumberDescription
+    _attr_mode = NumberMode.BOX  # a slider is too short to be put back to 0
 
     def __init__(self, entry: SkylapseConfigEntry, description: OptionNumberDescription, allowed: tuple[float, float]) -> None:
         """Bind the number to its option, within what the camera takes."""

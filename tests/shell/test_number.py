@@ -52,7 +52,7 @@ async def test_their_limits_are_the_cameras(hass: HomeAssistant, entity_registry
     for entity_id, limits, unit in ((EV, (-8.0, 8.0, 0.1), "EV"), (LENS, (0.0, 15.0, 0.01), "dpt")):
         attributes = hass.states.get(entity_id).attributes
         assert (attributes["min"], attributes["max"], attributes["step"]) == limits
-        assert attributes["unit_of_measurement"] == unit
+        assert (attributes["unit_of_measurement"], attributes["mode"]) == (unit, "box")
         assert entity_registry.async_get(entity_id).entity_category == "config"
 
 

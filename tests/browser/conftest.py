@@ -14,6 +14,7 @@ from scripts.demo.home import ROOT, Folders, HomeAssistant, free_port
 from .driver import Driver
 
 PICTURES = ROOT / ".skylapse" / "browser"
+"""Each test has a folder of its own in there: they run side by side."""
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _SWITCHES = [
@@ -38,7 +39,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def home(tmp_path: Path, socket_enabled: None) -> Iterator[HomeAssistant]:
+def pictures(request: pytest.FixtureRequest) -> Path:
+    """The folder for what the test saw, empty."""
+    folder = PICTURES / request.node.name.removeprefix("test_")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, pictures: Path, socket_enabled: None) -> Iterator[HomeAssistant]:
     """A Home Assistant that has just been started for the first time."""
     home = HomeAssistant(Folders(tmp_path), free_port())
     home.prepare()
@@ -47,8 +57,7 @@ def home(tmp_path: Path, socket_enabled: None) -> Iterator[HomeAssistant]:
         yield home
     finally:
         home.stop()
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        shutil.copy(home.folders.log, PICTURES / "home-assistant.log")
+        shutil.copy(home.folders.log, pictures / "home-assistant.log")
 
 
 @pytest.fixture
@@ -70,14 +79,12 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def driver(browser: Browser, home: HomeAssistant, api: Api) -> AsyncIterator[Driver]:
+async def driver(browser: Browser, home: HomeAssistant, api: Api, pictures: Path) -> AsyncIterator[Driver]:
     """A page of the front end, not logged in yet."""
-    shutil.rmtree(PICTURES, ignore_errors=True)
-    PICTURES.mkdir(parents=True)
     context = await browser.new_context(
         viewport={"width": 1280, "height": 900}, locale="en-GB", timezone_id="Europe/Amsterdam", service_workers="block"
     )
-    driver = Driver(await context.new_page(), home.url, PICTURES)
+    driver = Driver(await context.new_page(), home.url, pictures)
     yield driver
     await driver.picture("end")  # a test that failed shows here where
     await context.close()

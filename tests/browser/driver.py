@@ -13,6 +13,7 @@ from scripts.demo.home import ROOT
 TEXTS: dict[str, Any] = json.loads((ROOT / "custom_components" / "skylapse" / "translations" / "en.json").read_text())
 
 _PATIENCE_MS = 30_000
+_OUR_COMPLAINT = re.compile(r" (WARNING|ERROR|CRITICAL) .*skylapse(?! which has not been tested by Home Assistant)")
 
 # Pictures and spinners hide in shadow roots, which a selector for the whole page does not count
 _QUIET = """() => {
@@ -53,6 +54,29 @@ class Driver:
         await self.page.get_by_role("button", name="Log in").click()
         await expect(self.page.locator("home-assistant-main")).to_be_visible(timeout=_PATIENCE_MS)
 
+    async def begin_to_add(self) -> None:
+        """Open the dialog that adds a camera."""
+        await self.open("/_my_redirect/config_flow_start?domain=skylapse")
+        await self.page.get_by_role("button", name="OK").click()
+
+    async def see_test_picture(self, name: str) -> None:
+        """Wait for the dialog's test picture."""
+        shot = self.dialog.locator("ha-markdown img").first
+        await expect(shot).to_be_visible(timeout=_PATIENCE_MS)
+        await self.quiet()
+        await self.picture(name)
+        assert await shot.evaluate("picture => picture.naturalWidth") > 300
+
+    async def more_info(self, entity_id: str) -> Locator:
+        """Open an entity's dialog, as a click on it does."""
+        detail = {"detail": {"entityId": entity_id}, "bubbles": True, "composed": True}
+        await self.page.locator("home-assistant").evaluate(
+            "(element, detail) => element.dispatchEvent(new CustomEvent('hass-more-info', detail))", detail
+        )
+        dialog = self.page.locator("ha-more-info-dialog")
+        await expect(dialog.get_by_role("button", name="Close").first).to_be_visible(timeout=_PATIENCE_MS)
+        return dialog
+
     async def open(self, path: str) -> None:
         """Go to a page of the front end."""
         await self.page.goto(self._url + path, wait_until="domcontentloaded")
@@ -88,6 +112,11 @@ class Driver:
         """Note an error in the page's console."""
         if message.type == "error":
             self.errors.append(f"{message.text} ({message.location.get('url', '')})")
+
+
+def complaints(log: Path) -> list[str]:
+    """Return what Skylapse complained about in Home Assistant's log."""
+    return [line for line in log.read_text().splitlines() if _OUR_COMPLAINT.search(line)]
 
 
 def text(*path: str) -> str:

@@ -12,12 +12,11 @@ from scripts.demo import cameras, dashboard
 from scripts.demo.api import Api, until
 from scripts.demo.home import HomeAssistant
 
-from .driver import Driver
+from .driver import Driver, complaints
 
 NAME = "Garden sky"
 ENOUGH = 3
 """So many frames have to arrive and be proven."""
-OUR_COMPLAINT = re.compile(r" (WARNING|ERROR|CRITICAL) .*skylapse(?! which has not been tested by Home Assistant)")
 
 
 @pytest.mark.browser
@@ -35,23 +34,18 @@ async def test_from_nothing_to_verified_copies(driver: Driver, api: Api, home: H
     await dashboard.save(api, await cameras.cameras(api))
     await _see_dashboard(driver)
 
-    assert [line for line in home.folders.log.read_text().splitlines() if OUR_COMPLAINT.search(line)] == []
+    assert complaints(home.folders.log) == []
     assert [error for error in driver.errors if "skylapse" in error.lower()] == []
 
 
 async def _add_camera(driver: Driver) -> None:
     """Add a simulated camera, and see its test picture."""
-    await driver.open("/_my_redirect/config_flow_start?domain=skylapse")
-    await driver.page.get_by_role("button", name="OK").click()
+    await driver.begin_to_add()
     await driver.choose("config", "step", "user", "menu_options", "simulated")
     await (await driver.field("config", "step", "simulated", "data", "name")).fill(NAME)
     await driver.picture("camera")
     await driver.submit()
-    shot = driver.dialog.locator("ha-markdown img").first
-    await expect(shot).to_be_visible()
-    await driver.quiet()
-    await driver.picture("test-picture")
-    assert await shot.evaluate("picture => picture.naturalWidth") > 300
+    await driver.see_test_picture("test-picture")
     await driver.choose("config", "step", "test_shot", "menu_options", "schedules")
     await driver.picture("presets")
     await driver.submit()

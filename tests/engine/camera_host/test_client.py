@@ -374,6 +374,7 @@ class Stuck(Process):
     def __init__(self, pid: int | None, hello: bytes) -> None:
         self._pid = pid
         self._said = [hello]
+        self.more = asyncio.Event()
         self.signals: list[str] = []
 
     @property
@@ -383,8 +384,9 @@ class Stuck(Process):
 
     @override
     async def read(self, most: int) -> bytes:
-        if not self._said:
-            await asyncio.Event().wait()
+        while not self._said:
+            self.more.clear()
+            await self.more.wait()
         piece, rest = self._said[0][:most], self._said[0][most:]
         self._said = [rest] if rest else []
         return piece
@@ -429,6 +431,24 @@ class StuckTransport(SpyTransport):
         digest = client_module.hashlib.sha256(source()).hexdigest()[:12]
         self.process._said = [encode_frame({"hello": {"protocol": 1, "source": digest, "pid": 4343}})]
         return self.process
+
+
+async def test_a_flood_of_small_frames_leaves_others_their_turn() -> None:
+    transport = StuckTransport(None)
+    worker = await WorkerClient.start(transport, "python3", source(), patience=Patience(bye_s=0.01, terminate_s=0.01, kill_s=0.01))
+    transport.process._said = [encode_frame({"id": 999, "ok": True}) * 500]
+    transport.process.more.set()
+    turns = 0
+    while transport.process._said:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 100
+    await worker.close()
+
+
+@pytest.mark.parametrize("pid", [True, 1, -4343, 1 << 40, "4343", None])
+async def test_a_process_id_that_is_none_is_not_believed(start_worker: StartWorker, pid: object) -> None:
+    assert (await start_worker(hello={"pid": pid})).pid is None
 
 
 @pytest.mark.parametrize(

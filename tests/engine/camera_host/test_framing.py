@@ -71,6 +71,8 @@ async def test_the_end_is_no_error_wherever_it_comes(at: int) -> None:
         (raw(b"\xff"), "the header is no JSON"),
         (raw(b"[" * 200000), "the header is no JSON"),
         (raw(b"[1]"), "the header is no object"),
+        pytest.param(raw(b'{"a":' * 40 + b"1" + b"}" * 40), "the header is nested too deeply", id="deep objects"),
+        pytest.param(raw(b'{"a":[1,' + b"[" * 5000 + b"]" * 5000 + b"]}"), "the header is nested too deeply", id="deep lists"),
     ],
 )
 async def test_what_is_no_frame_is_refused(data: bytes, why: str) -> None:

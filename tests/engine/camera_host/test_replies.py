@@ -42,6 +42,7 @@ def test_a_timeout_is_one_wherever_it_was_noticed() -> None:
 def test_a_text_is_one_line_of_bounded_length_without_colours() -> None:
     assert plain(" \x1b[1;31mERROR\x1b[0m\tV4L2\r\nx\x00\x9by ") == "ERROR V4L2 x y"
     assert plain("é" * 900, 300) == "é" * 300
+    assert plain("a\u202eb \ud800\u2028 c") == "a b   c"  # what turns a line around, half a character, a line's end
 
 
 def test_a_picture_is_not_in_a_replys_text() -> None:

@@ -419,7 +419,10 @@ async def test_an_answer_of_a_worker_that_is_replaced_already_changes_nothing(be
 # ---- renewal
 
 
-@pytest.mark.parametrize(("age_s", "rss", "renewed"), [(86_000, 1e9, False), (86_401, 1e9, True), (10, 1.6e9, True), (10, None, False)])
+@pytest.mark.parametrize(
+    ("age_s", "rss", "renewed"),
+    [(86_000, 1e9, False), (86_401, 1e9, True), (10, 1.6e9, True), (10, None, False), pytest.param(10, 10**400, False, id="nonsense")],
+)
 async def test_a_worker_that_is_old_or_large_is_replaced_while_it_rests(
     bench: Bench, age_s: float, rss: float | None, renewed: bool
 ) -> None:
@@ -581,3 +584,19 @@ async def test_a_worker_whose_end_nobody_saw_must_make_way(bench: Bench) -> None
     await bench.pass_backoff()
     await until(lambda: len(bench.transport.argv) == 4)
     assert bench.transport.argv[3][4:] == [str(bench.pids()[2])]
+
+
+async def test_of_a_start_and_a_close_the_later_one_wins(bench: Bench) -> None:
+    supervisor = bench.make(bye_s=0.3)
+    await supervisor.start()
+    closing = asyncio.create_task(supervisor.close())
+    await asyncio.sleep(0)
+    starting = asyncio.create_task(supervisor.start())
+    await asyncio.sleep(0)
+    await supervisor.close()
+    with pytest.raises(WorkerGone, match="worker_stopped"):
+        await starting
+    await closing
+    assert len(bench.pids()) == 1
+    await supervisor.start()
+    assert supervisor.connected

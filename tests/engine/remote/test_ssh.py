@@ -15,7 +15,7 @@ import pytest
 
 from custom_components.skylapse.engine.errors import SshError
 from custom_components.skylapse.engine.remote import ssh
-from custom_components.skylapse.engine.remote.ssh import SshTarget, connect, fetch_host_key, fingerprint, generate_key, public_half
+from custom_components.skylapse.engine.remote.ssh import SshTarget, connect, fetch_host_key, fingerprint, generate_key, public_half, reason
 
 from .servers import PASSWORD, SshServer, ssh_server, wire
 
@@ -215,6 +215,11 @@ async def test_a_key_that_cannot_be_fetched_again_is_told_of_all_the_same(server
     assert (error.key, error.placeholders["found"]) == ("ssh_host_key_changed", "?")
     error = await refused(server.target(host_key=line(asyncssh.generate_private_key("ecdsa-sha2-nistp256"))))
     assert error.key == "ssh_failed"  # it may have had no key at all to show
+
+
+def test_what_the_other_side_says_is_one_line_that_can_be_shown() -> None:
+    assert reason(asyncssh.DisconnectError(2, "go\n\x1b[2J\u202eaway\ud800 " + "x" * 999)).startswith("DisconnectError: go [2J away xxx")
+    assert len(reason(ValueError("x" * 10**6))) == 200
 
 
 async def test_no_common_language(server: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,6 +127,11 @@ def test_parts_that_do_not_are_refused(parts: Any) -> None:
     assert caught.value.placeholders == {"error": "the worker's answer to capture makes no sense"}
 
 
+def test_an_exposure_of_ages_dates_a_frame_no_earlier_than_its_request() -> None:
+    ages_s = frame_reading(CameraReading(), {"ExposureTime": 2**61}).exposure_us or 0
+    assert taken_at(None, exposure_s=ages_s / 1e6, after_s=0, answered_at=NOON, took_s=3) == (NOON - timedelta(seconds=3), False)
+
+
 def instant(seconds: float) -> float:
     return (NOON + timedelta(seconds=seconds)).timestamp()
 

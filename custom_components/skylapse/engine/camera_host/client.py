@@ -21,6 +21,8 @@ __all__ = ["LOADER", "Reply", "WorkerClient", "WorkerGone", "worker_source"]
 
 _AT_ONCE: Final = frozenset({"bye", "metrics", "ping", "process"})
 """What needs no turn: the worker answers it beside whatever the camera does."""
+_HIGHEST_PID: Final = 1 << 22
+"""Linux gives no higher ones."""
 _NOT_FOUND: Final = (126, 127)
 """Exit codes of a shell that could not start the program."""
 
@@ -118,7 +120,7 @@ class WorkerClient:
     def pid(self) -> int | None:
         """Return the worker's process id on the camera host, as far as it told a believable one."""
         pid = self.hello.get("pid")
-        return pid if isinstance(pid, int) and pid > 1 else None
+        return pid if isinstance(pid, int) and 1 < pid <= _HIGHEST_PID else None
 
     @property
     def stderr(self) -> Sequence[str]:
@@ -196,7 +198,8 @@ class WorkerClient:
             noise, read = await skip_noise(self._hear)
             self._said.note(noise)  # a shell that refuses to start programs says why on its output
             while (frame := await read_frame(read)) is not None:
-                self._take(frame)
+                if not self._take(frame):
+                    await asyncio.sleep(0)  # thousands of small ones may have come at once: others have their turn between them
         except FrameError as error:
             self._give_up(WorkerGone("worker_garbage", what=plain(error)))
         else:
@@ -207,15 +210,15 @@ class WorkerClient:
         self._heard = True
         return data
 
-    def _take(self, frame: Frame) -> None:
-        """Give a frame to who waits for it. Raises ``FrameError``."""
+    def _take(self, frame: Frame) -> bool:
+        """Give a frame to who waits for it; return whether anybody did. Raises ``FrameError``."""
         if self._greeting is None:
             hello = frame.header.get("hello")
             if not isinstance(hello, dict):
                 raise FrameError("it did not say hello")
             self._greeting = hello
             self._started.set()
-            return
+            return True
         number = frame.header.get("id")
         if not isinstance(number, int):
             raise FrameError("a reply without a number")
@@ -225,8 +228,10 @@ class WorkerClient:
                 self.spoilt = error
                 self._on_end()
         answer = self._pending.get(number)
-        if answer is not None and not answer.done():  # else: nobody waits for it any more
-            answer.set_result(frame)
+        if answer is None or answer.done():  # nobody waits for it any more
+            return False
+        answer.set_result(frame)
+        return True
 
     async def _speak(self) -> None:
         """Write what is to be sent, in order; a worker that does not read must not hold up those who wait for it."""

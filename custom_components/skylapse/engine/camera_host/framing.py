@@ -21,6 +21,8 @@ NOISE_LIMIT: Final = 64 * 1024
 """So many bytes may come before the first frame: what login shells and interpreters print at their start."""
 
 _PREFIX: Final = struct.Struct(">4sIII")
+_DEEPEST: Final = 32
+"""Levels of a header; whoever walks through it, such as diagnostics, can do so without a thought."""
 _INLINE_JOIN: Final = 1 << 20
 _LONGEST_FIRST: Final = 4096
 """The first frame is a short one without a blob: so it is told from noise that has the magic in it."""
@@ -113,9 +115,24 @@ async def _read(read: Read) -> Frame:
         raise FrameError("the header is no JSON") from None
     if not isinstance(header, dict):
         raise FrameError("the header is no object")
+    if _nests(header):
+        raise FrameError("the header is nested too deeply")
     # joining needs fresh memory for all of it, which takes milliseconds; in a thread it does so without the interpreter's lock
     blob = await asyncio.to_thread(b"".join, chunks) if blob_length > _INLINE_JOIN else b"".join(chunks)
     return Frame(header, blob)
+
+
+def _nests(value: object) -> bool:
+    """Return whether there are more levels in it than anybody needs."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent if isinstance(parent, list) else ())
+            if isinstance(child, dict | list)
+        ]
+    return bool(level)
 
 
 async def _take(read: Read, length: int, crc: int = 0) -> tuple[list[bytes], int]:

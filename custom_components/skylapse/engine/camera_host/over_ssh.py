@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, Final, override
 
 from ..errors import SshError
-from ..remote.ssh import CONNECT_S, KEEPALIVE_S, SshTarget, connect
+from ..remote.ssh import CONNECT_S, KEEPALIVE_S, SshTarget, connect, reason
 from .process import Process, Transport
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class SshTransport(Transport):
             if isinstance(error, TimeoutError):
                 raise SshError("ssh_timeout", host=self._target.host, port=self._target.port) from None
             if isinstance(error, (asyncssh.Error, OSError)):
-                raise SshError("ssh_failed", error=f"{type(error).__name__}: {error}"[:200]) from None
+                raise SshError("ssh_failed", error=reason(error)) from None
             raise
         return SshProcess(connection, process)
 

@@ -29,7 +29,7 @@ KNOWN: Final[Mapping[str, tuple[str, ...]]] = {
 """The errors a worker may name, and what fills their messages."""
 
 _LONGEST: Final = 200
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_GAPS: Final = re.compile(r"\x00+")
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
@@ -42,8 +42,14 @@ class Reply:
 
 
 def plain(value: object, longest: int = _LONGEST) -> str:
-    """Return a text of bounded length without colours and control characters."""
-    return _CONTROL.sub(" ", _ANSI.sub("", str(value)[: longest * 4])).strip()[:longest]
+    """Return a text of bounded length, without colours and whatever else cannot be shown.
+
+    That is controls, marks that turn a line around, and halves of characters, of which no JSON can be made.
+    """
+    text = _ANSI.sub("", str(value)[: longest * 4])
+    if not text.isprintable():
+        text = _GAPS.sub(" ", "".join(letter if letter.isprintable() else "\0" for letter in text))
+    return text.strip()[:longest]
 
 
 def told(error: object) -> tuple[SourceError, bool]:

@@ -39,6 +39,8 @@ _STALLS: Final = frozenset({"camera_timeout", "camera_failed", "camera_memory"})
 """After these the camera's stream is restarted, and if that did not help, its process."""
 _PATIENT: Final = frozenset({"preview", "metrics", "process"})
 """What says nothing of the camera's health when it fails: a preview may have been too slow for who wanted it."""
+_MOST_BYTES: Final = 1 << 62
+"""A process that says it holds more talks nonsense."""
 _PROOFS: Final = frozenset({"capture", "preview", "focus_sweep", "autofocus"})
 """What succeeds only if the camera gives pictures."""
 
@@ -76,6 +78,7 @@ class Supervisor:
         self._patience = patience or Patience()
         self._keeper: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._closes = 0
         self._nudge = asyncio.Event()
         self._news = asyncio.Event()
         self._client: WorkerClient | None = None
@@ -130,8 +133,11 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start a worker and configure its camera. Raises why that did not work; it goes on trying until ``close``."""
+        closes = self._closes
         if self._closing is not None:
             await asyncio.shield(self._closing)
+            if closes != self._closes:  # meanwhile again: nobody would end what is started now
+                raise WorkerGone("worker_stopped")
             self._closing = None
         while self._fit() is None:
             self._begin()
@@ -177,6 +183,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """End worker and way. Takes a few seconds at most, never raises, and goes on if it is cancelled."""
+        self._closes += 1
         if self._closing is None:
             self._closing = asyncio.create_task(self._shut())
         await asyncio.shield(self._closing)
@@ -221,7 +228,7 @@ class Supervisor:
             self._note_back()
         if op == "metrics":
             rss = reply.result.get("worker_rss_bytes")
-            self._rss_bytes = float(rss) if isinstance(rss, int | float) else 0.0
+            self._rss_bytes = float(rss) if isinstance(rss, int | float) and 0 <= rss < _MOST_BYTES else 0.0
         elif op == "capture":
             self._good += 1
             if self._good >= self._patience.good_captures:

@@ -88,7 +88,7 @@ async def fetch_host_key(host: str, port: int, *, timeout_s: float = CONNECT_S) 
         async with asyncio.timeout(timeout_s):
             key = await asyncssh.get_server_host_key(host, port, server_host_key_algs=_HOST_KEY_ALGORITHMS, config=[])
     except asyncssh.KeyExchangeFailed as error:
-        raise SshError("ssh_failed", error=_reason(error)) from None
+        raise SshError("ssh_failed", error=reason(error)) from None
     except asyncssh.Error, BrokenPipeError, ConnectionResetError:  # it was there, and hung up on us
         raise SshError("ssh_not_ssh", host=host, port=port) from None
     except (OSError, ValueError) as error:
@@ -194,7 +194,7 @@ async def _host_key_told(error: Exception, target: SshTarget, *, other: bool) ->
     except SshError:
         found = ""
     if found.split() == target.host_key.split()[:2] or not (found or other):
-        return SshError("ssh_failed", error=_reason(error))
+        return SshError("ssh_failed", error=reason(error))
     return SshError(
         "ssh_host_key_changed", host=target.host, pinned=fingerprint(target.host_key), found=fingerprint(found) if found else "?"
     )
@@ -206,12 +206,13 @@ def _told(error: Exception, host: str, port: int) -> SshError:
         return SshError("ssh_timeout", host=host, port=port)
     if isinstance(error, OSError):
         return SshError("ssh_unreachable", host=host, port=port)
-    return SshError("ssh_failed", error=_reason(error))
+    return SshError("ssh_failed", error=reason(error))
 
 
-def _reason(error: Exception) -> str:
-    """Return one bounded line of an error; asyncssh puts no secret into them."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:_ERROR_LENGTH]
+def reason(error: Exception) -> str:
+    """Return one bounded line of an error, which may quote the other side; asyncssh puts no secret into them."""
+    text = f"{type(error).__name__}: {error}"[: _ERROR_LENGTH * 4]
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:_ERROR_LENGTH]
 
 
 def _generate() -> KeyPair:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import math
 from typing import Any, Final
 
+from ..camera_host.replies import plain
 from ..errors import WorkerError
 from .camera_probe import LONGEST_SIDE_PX
 from .live import Autofocus, CameraReading, FocusStep, FocusSweep, HostReading
@@ -15,7 +16,6 @@ _LARGEST: Final = 2**62
 TOLERANCE_S: Final = 0.5
 """Seconds by which the clocks of two machines that keep time may differ, and by which a request may have been slow."""
 
-_LONGEST_REASON: Final = 200
 MOST_STEPS: Final = 100
 """Places of a focus sweep: more would take minutes and tell nothing more."""
 
@@ -105,7 +105,7 @@ def split_parts(parts: object, blob: bytes) -> dict[str, bytes]:
 def dng_error(result: Mapping[str, Any]) -> str:
     """Return in one bounded line why the worker gave no raw data."""
     told = result.get("dng_error")
-    return " ".join(told.split())[:_LONGEST_REASON] if isinstance(told, str) and told.strip() else "the camera gave none"
+    return (plain(" ".join(told.split())) if isinstance(told, str) else "") or "the camera gave none"
 
 
 def nonsense(operation: str) -> WorkerError:
@@ -124,7 +124,7 @@ def taken_at(told: float | None, *, exposure_s: float, after_s: float, answered_
     less the exposure and the work, is closer.
     """
     began_at = answered_at - timedelta(seconds=took_s)
-    latest = max(began_at, answered_at - timedelta(seconds=exposure_s))
+    latest = answered_at - timedelta(seconds=min(exposure_s, took_s))  # whatever is told, it cannot have lasted longer
     if told is not None and 0 <= told <= 32503680000:
         instant = datetime.fromtimestamp(told, UTC)
         tolerance = timedelta(seconds=TOLERANCE_S)

@@ -240,6 +240,7 @@ async def test_raw_data_comes_along(scene: Scene) -> None:
         ("x" * 999, "x" * 200),
         (" ", "the camera gave none"),
         (7, "the camera gave none"),
+        ("\x1b[31mno\ud800room\x00", "no room"),
     ],
 )
 async def test_raw_data_that_does_not_come_is_told_and_costs_no_frame(scene: Scene, told: object, said: str) -> None:
@@ -506,6 +507,26 @@ async def test_what_the_worker_says_of_its_stream_counts(scene: Scene) -> None:
     scene.expect(5)
     await scene.run(1)
     assert not source.reading.streaming
+
+
+async def test_a_sensor_that_says_it_does_not_rest_is_not_told_again_and_again(scene: Scene) -> None:
+    source = await scene.started()
+    scene.link.answers["rest"] = [Reply({"streaming": True})] * 5
+    await scene.shoot()
+    await scene.settled()
+    assert scene.link.ops() == ["capture", "rest"]
+    assert not source.reading.streaming
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_close_that_is_cancelled_ends_the_worker_all_the_same(scene: Scene, steps: int) -> None:
+    source = await scene.started()
+    closing = asyncio.create_task(source.close())
+    for _ in range(steps + 1):
+        await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    assert scene.link.closed == 1
 
 
 async def test_for_long_exposures_it_is_never_woken_ahead(scene: Scene) -> None:

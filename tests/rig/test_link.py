@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 import signal
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -92,38 +91,16 @@ async def test_another_worker_finds_the_camera_free(rig: MakeRig, way: Callable[
             await capture(supervisor)
 
 
-async def test_a_full_picture_does_not_hold_up_the_loop(rig: MakeRig, way: Callable[[], Transport]) -> None:
-    async with supervised(way(), rig().python, FULL) as supervisor:
-        longest = 0.0
-
-        async def watch() -> None:
-            nonlocal longest
-            while True:
-                begun = time.perf_counter()
-                await asyncio.sleep(0)
-                longest = max(longest, time.perf_counter() - begun)
-
-        await capture(supervisor)
-        watching = asyncio.create_task(watch())
-        try:
-            assert (await capture(supervisor)).result["size"] == FULL["size"]
-        finally:
-            watching.cancel()
-        assert longest < 0.1  # a machine that runs other tests, too, stalls by itself; alone it is 5 ms
-
-
 # ---- faults of the camera's software
 
 
 @pytest.mark.parametrize("fault", ["abort", "segv", "exit"])
-async def test_a_crash_costs_seconds_and_not_the_frame(rigs: MakeRig, way: Callable[[], Transport], fault: str) -> None:
+async def test_a_crash_does_not_cost_the_frame(rigs: MakeRig, way: Callable[[], Transport], fault: str) -> None:
     machine = rigs()
     async with supervised(way(), machine.python) as supervisor:
         await capture(supervisor)
         machine.control(0, f"{fault} once")
-        begun = time.monotonic()
         await capture(supervisor)
-        assert time.monotonic() - begun < 15
         assert machine.faults_left == ""
         assert supervisor.restarts == 1
 
@@ -177,10 +154,8 @@ async def test_a_reply_that_is_spoilt_costs_no_frame(rig: MakeRig, way: Callable
 async def test_a_slow_way_is_no_fault(rig: MakeRig, sshd: Sshd, slow_link: Link) -> None:
     slow_link.bytes_per_s, slow_link.latency_s = 60_000, 0.05
     async with supervised(SshTransport(target(sshd, port=slow_link.port)), rig().python, FULL) as supervisor:
-        begun = time.monotonic()
         reply = await capture(supervisor, deadline_s=60)
         assert len(reply.blob) / 60_000 > 4  # longer than a worker may be silent
-        assert time.monotonic() - begun > 4
         assert supervisor.restarts == 0
 
 
@@ -242,10 +217,8 @@ async def test_the_death_of_home_assistant_frees_the_camera(rigs: MakeRig) -> No
     pid = int(await asyncio.wait_for(child.stdout.readline(), 30))
     assert runs(pid)
     os.kill(child.pid, signal.SIGKILL)
-    killed = time.monotonic()
     await child.wait()
-    await until(lambda: not runs(pid), 5)
-    assert time.monotonic() - killed < 1
+    await until(lambda: not runs(pid))
     async with supervised(LocalTransport(), machine.python) as supervisor:
         await capture(supervisor)
 
@@ -274,9 +247,7 @@ async def test_an_end_in_the_middle_of_a_frame(rig: MakeRig, way: Callable[[], T
     pid = supervisor.hello["pid"]
     exposing = asyncio.create_task(capture(supervisor, match={"exposure_us": 5_000_000, "gain": 1.0}))
     await asyncio.sleep(0.5)
-    begun = time.monotonic()
     await supervisor.close()
-    assert time.monotonic() - begun < 5
     with pytest.raises(SourceError):
         await exposing
     assert not runs(pid)

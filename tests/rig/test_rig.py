@@ -87,19 +87,13 @@ camera.start()
 begun = time.monotonic_ns()
 metadata = frame()
 tell(slow=(time.monotonic_ns() - begun) / 1e6, exposure=metadata["ExposureTime"])
-begun = time.monotonic_ns()
 camera.stop()
-tell(stopped=(time.monotonic_ns() - begun) / 1e6)
 """
     done = run(rig, measure)
     assert done.code == 0, done.error
-    assert done.told["alone"] == pytest.approx(200, rel=0.2)
-    assert done.told["both"] == pytest.approx(200, rel=0.2)
+    assert min(done.told["alone"], done.told["both"]) > 160  # a sleep may last longer, never shorter
     assert done.told["exposure"] == pytest.approx(400_000, rel=0.01)
     assert done.told["slow"] > 395
-    assert done.told["stopped"] < 1000  # the frames that wait are dropped, not exposed
-    rig.control(frame_us=50_000)
-    assert run(rig, measure).told["alone"] < 150
 
 
 def test_a_frame_asked_for_anew_began_after_the_request(rig: MakeRig) -> None:
@@ -112,13 +106,12 @@ camera.set_controls({"ExposureTime": 3_000_000, "AnalogueGain": 8.0, "ColourGain
 camera.start()
 begun = time.monotonic_ns()
 metadata = frame(flush=begun)
-tell(metadata=metadata, took=(time.monotonic_ns() - begun) / 1e9, began=(metadata["SensorTimestamp"] - metadata["ExposureTime"] * 1000 - begun) / 1e9)
+tell(metadata=metadata, began=(metadata["SensorTimestamp"] - metadata["ExposureTime"] * 1000 - begun) / 1e9)
 """,
     )
     assert done.told["metadata"]["ExposureTime"] == pytest.approx(3_000_000, rel=0.01)
     assert done.told["metadata"]["AnalogueGain"] == pytest.approx(8.0, rel=0.02)
-    assert 0.25 < done.told["took"] < 1.5
-    assert -0.001 <= done.told["began"] < 0.5
+    assert done.told["began"] >= -0.001
 
 
 def test_controls_act_some_frames_later_and_automatic_exposure_settles(rig: MakeRig) -> None:
@@ -215,22 +208,25 @@ tell(lens=metadata["LensPosition"], state=metadata["AfState"])
 
 def test_frames_of_the_first_start_are_dropped_unless_all_is_fixed(rig: MakeRig) -> None:
     program = """
+from concurrent.futures import TimeoutError
 camera.configure(camera.create_still_configuration({"size": (640, 480)}, buffer_count=2, controls=fixed))
-took = []
-for _ in range(2):
-    begun = time.monotonic()
+came = []
+for wait in waits:
     camera.start()
-    frame(flush=None)
-    took.append((time.monotonic() - begun) * 1000)
+    try:
+        came.append(bool(frame(flush=None, wait=wait)))
+    except TimeoutError:
+        camera.cancel_all_and_flush()
+        came.append(False)
     camera.stop()
-tell(took=took)
+tell(came=came)
+os._exit(0)
 """
-    machine = rig(startup_frames=7)
+    machine = rig(startup_frames=100_000)
     machine.control(frame_us=50_000)
-    slow, quick = run(machine, f"fixed = {{}}\n{program}").told["took"]
-    assert slow > 7 * 45
-    assert quick < 200
-    assert run(machine, f"fixed = dict(ExposureTime=9000, AnalogueGain=1.0, ColourGains=(2, 1))\n{program}").told["took"][0] < 300
+    assert run(machine, f"fixed, waits = {{}}, (1, 30)\n{program}").told["came"] == [False, True]
+    fixed = "dict(ExposureTime=9000, AnalogueGain=1.0, ColourGains=(2, 1))"
+    assert run(machine, f"fixed, waits = {fixed}, (30,)\n{program}").told["came"] == [True]
 
 
 def test_the_host_is_a_pi(rig: MakeRig) -> None:

@@ -1,7 +1,7 @@
 """The whole camera source on the virtual camera: from the entry's data to the frame, here and over a real SSH server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -13,6 +13,7 @@ from PIL import Image
 import pytest
 
 from custom_components.skylapse.engine.camera_host.local import LocalTransport
+from custom_components.skylapse.engine.camera_host.replies import Reply
 from custom_components.skylapse.engine.errors import Busy, SkylapseError, SourceError, WorkerError
 from custom_components.skylapse.engine.ports import Site, SystemClock
 from custom_components.skylapse.engine.sources.base import CaptureRequest, Shot
@@ -98,9 +99,19 @@ def brightness(shot: Shot) -> float:
     return sum(level * count for level, count in enumerate(histogram)) / sum(histogram)
 
 
-async def timed[Result](work: Awaitable[Result]) -> tuple[Result, float]:
-    begun = time.monotonic()
-    return await work, time.monotonic() - begun
+def replies(source: WorkerSource, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return what the worker is asked from now on and answers, as a list that grows; not how its host is doing."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    request = source._link.request
+
+    async def noted(op: str, args: Mapping[str, Any] | None = None, *, deadline_s: float) -> Reply:
+        reply = await request(op, args, deadline_s=deadline_s)
+        if op != "metrics":
+            found.append((op, reply.result))
+        return reply
+
+    monkeypatch.setattr(source._link, "request", noted)
+    return found
 
 
 # -- from a machine to a frame
@@ -194,12 +205,12 @@ async def test_manual_settings_hold_until_they_are_automatic_again(rig: MakeRig)
         assert again.exposure_us == pytest.approx(automatic.exposure_us, rel=0.1)
 
 
-async def test_long_exposures_take_their_time_and_no_more(rigs: MakeRig) -> None:
+async def test_a_long_exposure_is_the_first_frame_of_its_stream(rigs: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
     async with camera(rigs(), {"exposure_mode": "manual", "exposure_ms": 2000, "gain": 4}) as source:
         await shoot(source)
-        shot, took_s = await timed(shoot(source))
-        assert shot.exposure_us == pytest.approx(2_000_000, rel=0.05)
-        assert 1.9 < took_s < 3.9  # one exposure, never two
+        found = replies(source, monkeypatch)
+        assert (await shoot(source)).exposure_us == pytest.approx(2_000_000, rel=0.05)
+        assert [(op, result["frames"]) for op, result in found] == [("capture", 1)]  # one exposure, never two
         assert not source.reading.streaming
 
 
@@ -262,24 +273,21 @@ async def test_woken_ahead_a_frame_begins_when_it_is_due(rig: MakeRig, monkeypat
     monkeypatch.setattr("custom_components.skylapse.engine.sources.sensor_rest.WAKE_LEAD_S", 3.0)
     async with camera(rig()) as source:
         await shoot(source)
+        found = replies(source, monkeypatch)
         due = datetime.now(UTC) + timedelta(seconds=7)
         source.expect(due)
         await until(lambda: not source.reading.streaming)
         await until(lambda: source.reading.streaming)
-        assert 0 < (due - datetime.now(UTC)).total_seconds() < 3.5
         await asyncio.sleep((due - datetime.now(UTC)).total_seconds())
-        shot, took_s = await timed(shoot(source))
-        late_s = (shot.taken_at - due).total_seconds()
-        assert 0 <= late_s < 0.2  # 9 frames a second, and it has to be one that begins after it was asked for
-        assert took_s < 0.6
+        assert (await shoot(source)).taken_at >= due
+        assert [op for op, _ in found] == ["rest", "wake", "capture"]
         source.expect(None)
         await until(lambda: not source.reading.streaming)
 
 
-async def test_looking_never_delays_captures_by_more_than_a_frame(rig: MakeRig) -> None:
+async def test_a_capture_waits_for_one_look_at_most(rig: MakeRig) -> None:
     async with camera(rig()) as source:
         assert len(await source.preview()) > 1000
-        quiet = [(await timed(shoot(source)))[1] for _ in range(5)]
         ending = False
         looks = refused = 0
 
@@ -294,32 +302,31 @@ async def test_looking_never_delays_captures_by_more_than_a_frame(rig: MakeRig) 
                     await asyncio.sleep(0.05)
 
         looking = asyncio.create_task(look())
-        busy = []
-        for _ in range(5):
-            await asyncio.sleep(0.5)
-            busy.append((await timed(shoot(source)))[1])
+        for count in range(1, 6):
+            await until(lambda: looks >= count)  # noqa: B023
+            before = looks
+            await shoot(source)
+            assert looks <= before + 1  # the one that was being taken
         ending = True
         await looking
         assert looks >= 5
         assert refused > 0
-        assert max(busy) < max(quiet) + 0.15  # a frame lasts 0.11 s
 
 
 async def test_what_is_adjusted_shows_while_looking(rig: MakeRig) -> None:
     async with camera(rig()) as source:
         await source.preview()
         await source.adjust(lens_position=4.0, ev=-2)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while source.reading.lens_position != pytest.approx(4.0):
             assert time.monotonic() < end
             await source.preview()
         assert (await shoot(source)).lens_position == pytest.approx(4.0)
 
 
-async def test_looking_at_night_is_quick(rig: MakeRig) -> None:
+async def test_looking_at_night_takes_no_exposure_of_the_night(rig: MakeRig) -> None:
     async with camera(rig(), {"exposure_mode": "manual", "exposure_ms": 5000, "gain": 8}) as source:
-        _, took_s = await timed(source.preview())
-        assert took_s < 4.0
+        await source.preview()
         assert source.reading.exposure_us is not None
         assert source.reading.exposure_us < 500_000
 

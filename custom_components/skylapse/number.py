@@ -10,9 +10,10 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import FOCUS_FIXED, OPT_EV, OPT_FOCUS_MODE, OPT_LENS_POSITION
-from .engine.sources.base import SourceCapabilities
+from .engine.sources.base import SourceCapabilities, check_range
 from .engine.status import StationStatus
 from .entity import DIOPTRES, SkylapseEntity
+from .errors import translated_errors
 from .runtime import SkylapseConfigEntry
 
 PARALLEL_UPDATES = 0  # an option is written at once
@@ -101,8 +102,10 @@ class OptionNumber(SkylapseEntity, NumberEntity):
 
     @override
     async def async_set_native_value(self, value: float) -> None:
-        """Write the option."""
+        """Write the option. Raises ``ServiceValidationError`` for what is no number, which Home Assistant itself lets through."""
         description = self.entity_description
+        with translated_errors():
+            check_range(f"{description.key}_out_of_range", value, (self.native_min_value, self.native_max_value))
         options = {**self._entry.options, **description.along, description.key: round(value, description.decimals)}
         self.hass.config_entries.async_update_entry(self._entry, options=options)
 

@@ -70,6 +70,17 @@ async def test_a_number_is_an_option_that_the_running_camera_is_given(hass: Home
     assert station.asked == [("start",), ("adjust", -1.3, None), ("adjust", None, 2.5)]
 
 
+async def test_what_is_no_number_is_refused(hass: HomeAssistant) -> None:
+    """Home Assistant lets it through, for it is neither too small nor too large; as an option it would keep the camera from starting."""
+    entry = pi(focus_mode="fixed")
+    station = await set_up(hass, pi_station(), entry)
+    for entity_id in (EV, LENS):
+        with pytest.raises(ServiceValidationError):
+            await turn(hass, entity_id, float("nan"))
+    assert entry.options == {"quality": 93, "focus_mode": "fixed"}
+    assert station.asked == [("start",)]
+
+
 async def test_a_correction_does_not_move_the_lens(hass: HomeAssistant) -> None:
     """Whose option may not be where it stands: it found its focus by itself."""
     station = await set_up(hass, pi_station(), pi(focus_mode="hyperfocal", lens_position=0.0))

@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 _NOT_IN_ENGINE = ("homeassistant", "aiohttp", "voluptuous", "probatio", "custom_components")
-_ON_A_PI = sys.stdlib_module_names | {"libcamera", "numpy", "picamera2"}
+_ON_A_PI = sys.stdlib_module_names | {"PIL", "libcamera", "numpy", "picamera2", "piexif", "simplejpeg"}
+"""What is where the worker runs: the standard library, picamera2 and what that itself depends on."""
 _ALWAYS_THERE = frozenset(
     [
         "automation",

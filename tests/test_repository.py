@@ -132,8 +132,8 @@ def test_an_import_from_the_floor_above_is_found(copy: Path, line: str) -> None:
         ("from . import other", 1),
         ("from homeassistant.core import HomeAssistant", 1),
         ("import custom_components.skylapse.engine.ports", 1),
-        ('import importlib\nimportlib.import_module("PIL")', 1),
-        ("import json, zlib, numpy, picamera2.encoders", 0),
+        ('import importlib\nimportlib.import_module("aiofiles")', 1),
+        ("import json, zlib, numpy, picamera2.encoders, simplejpeg", 0),
         ('import importlib\nimportlib.import_module("libcamera")', 0),
     ],
 )

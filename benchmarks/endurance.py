@@ -25,7 +25,7 @@ import tempfile
 import time
 from typing import Any
 
-import asyncssh  # noqa: F401
+import asyncssh  # noqa: F401  loaded beforehand, as the docstring says
 
 from custom_components.skylapse.engine.camera_host.local import LocalTransport
 from custom_components.skylapse.engine.errors import SkylapseError

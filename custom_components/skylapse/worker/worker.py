@@ -217,7 +217,7 @@ class Wire:
 def read(path: str) -> str | None:
     """Return a small file's text; None if that cannot be had."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read(1 << 16).strip("\0\n ")
     except OSError:
         return None
@@ -292,7 +292,7 @@ def _devices_held(pid: int, locks: set[tuple[int, int]] | None) -> int:
     for descriptor in listed(f"/proc/{pid}/fd"):
         path = f"/proc/{pid}/fd/{descriptor}"
         with contextlib.suppress(OSError):
-            if re.search(r"/dev/(media|video)\d+$", os.readlink(path)):  # noqa: PTH115
+            if re.search(r"/dev/(media|video)\d+$", os.readlink(path)):
                 held += locks is None or (pid, inode(path)) in locks
     return held
 
@@ -300,7 +300,7 @@ def _devices_held(pid: int, locks: set[tuple[int, int]] | None) -> int:
 def inode(path: str) -> int:
     """Return a file's number, 0 if it is not there."""
     try:
-        return os.stat(path).st_ino  # noqa: PTH116
+        return os.stat(path).st_ino
     except OSError:
         return 0
 
@@ -313,7 +313,7 @@ def media_devices() -> list[str]:
 def listed(path: str) -> list[str]:
     """Return the names in a folder; none where it cannot be read."""
     try:
-        return os.listdir(path)  # noqa: PTH208
+        return os.listdir(path)
     except OSError:
         return []
 
@@ -721,7 +721,7 @@ class Picamera2Camera:
                 return self._load().Picamera2(index, tuning=tuning)
             except IndexError:
                 raise no_camera() from None
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - libcamera's bindings raise anything; it is explained
                 failure = explain(error)
             gc.collect()
             if failure.key != "camera_busy_elsewhere":
@@ -759,7 +759,7 @@ class Picamera2Camera:
             described["raw"] = "ColorFilterArrangement" in camera.camera_properties
             described["pixel_array"] = array
             described["modes"] = self._modes(camera, ask=mine)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - libcamera's bindings raise anything; it is explained
             described["error"] = explain(error).as_json()
         finally:
             if mine and camera is not None:
@@ -825,7 +825,7 @@ class Picamera2Camera:
                     self._camera.stop()
                 self._configure(size, preview_size, flips, raw)
                 break
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - libcamera's bindings raise anything; it is explained
                 failure = explain(error)
             # memory in one piece may be there once all that is ours has been given back
             self.close()
@@ -1689,7 +1689,7 @@ class RpicamCamera:
 def scratch() -> IO[bytes]:
     """Return a file in memory: no disk that may be full, no pipe that may run over."""
     if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("skylapse"), "w+b")  # noqa: PTH123
+        return open(os.memfd_create("skylapse"), "w+b")
     return tempfile.TemporaryFile()
 
 

@@ -39,7 +39,6 @@ from .schedule.planner import Planner
 from .scheduler import Missed, Scheduler
 from .sessions import Sessions
 from .sources.base import FrameSource, SourceCapabilities, SourceIdentity
-from .sources.live import LiveCamera
 from .station_config import StationConfig
 from .status import EventKind, Problem, StationEvent, StationStatus
 from .status_composer import StatusComposer
@@ -129,6 +128,16 @@ class Station:
             lost=self._lost,
         )
         self._keeper = Keeper(self._store, self._catalogue, config.retention, config.required, clock, changed)
+        self.work = CameraWork(
+            source,
+            self._photographer,
+            self._catalogue,
+            clock,
+            deadline_s=config.deadline_s,
+            next_capture=self._scheduler.next_capture,
+            on_change=changed,
+        )
+        self.live = self.work.live
         self._composer = StatusComposer(
             config,
             planner=self._planner,
@@ -139,7 +148,7 @@ class Station:
             outbox=self._outbox,
             catalogue=self._catalogue,
             clock=clock,
-            live=source if isinstance(source, LiveCamera) else None,
+            live=self.live,
         )
         self._exposures = Exposures(
             source,
@@ -161,16 +170,6 @@ class Station:
             clock=clock,
             destinations=self._outbox.destination_ids,
         )
-        self.work = CameraWork(
-            source,
-            self._photographer,
-            self._catalogue,
-            clock,
-            deadline_s=config.deadline_s,
-            next_capture=self._scheduler.next_capture,
-            on_change=changed,
-        )
-        self.live = self.work.live
         self._upkeep: asyncio.Task[None] | None = None
         self._running = False
         self._ending_sessions = False

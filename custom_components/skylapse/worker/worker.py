@@ -994,7 +994,7 @@ class Picamera2Camera:
             cancel()
         else:  # before 0.3.22
             with self._camera.lock:
-                self._camera._job_list.clear()  # noqa: SLF001
+                self._camera._job_list.clear()  # noqa: SLF001 - old ones have no call for it
 
     def _look(self, deadline: Deadline, match: Match, asked_ns: int) -> tuple[Any, Json, int]:
         """Return a request whose exposure began after ``asked_ns`` and is as wanted, its metadata, and how many were looked at."""

@@ -12,7 +12,7 @@ from .catalogue_queue import PENDING, enqueue_frame
 from .database import Database
 from .instants import from_us, to_us
 from .naming import dng_beside
-from .proofs import DNG_LIVE, dng_proven
+from .proofs import DNG_LIVE, dng_proven, judge_vanished
 from .records import StoredFile
 
 _BATCH: Final = 2000
@@ -49,12 +49,7 @@ class DngsPart(Database):
         now = to_us(self._clock.now())
 
         def work(connection: sqlite3.Connection) -> tuple[list[int], list[int]]:
-            removed: list[int] = []
-            missing: list[int] = []
-            for frame_id in frame_ids:
-                row = connection.execute(sql, (*names, frame_id)).fetchone()
-                if row is not None:  # else it was deleted while the folder was read
-                    (removed if row[0] else missing).append(frame_id)
+            removed, missing = judge_vanished(connection, sql, names, frame_ids)
             remove_dngs(connection, removed, now)
             connection.executemany("UPDATE dngs SET missing_at = ? WHERE frame_id = ?", [(now, frame) for frame in missing])
             return removed, missing

@@ -14,7 +14,7 @@ from .catalogue_frames import COLUMNS, FROM, LIVE, FramesPart, frame_of
 from .catalogue_queue import PENDING, enqueue_frame
 from .instants import to_us
 from .naming import dng_beside
-from .proofs import DNG_LIVE, all_proven, dng_proven, frame_proven
+from .proofs import DNG_LIVE, all_proven, dng_proven, frame_proven, judge_vanished
 from .records import FrameRecord
 
 _PAGE: Final = 2000
@@ -149,12 +149,7 @@ class UpkeepPart(DngsPart, FramesPart):
         now = to_us(self._clock.now())
 
         def work(connection: sqlite3.Connection) -> tuple[list[int], list[int]]:
-            removed: list[int] = []
-            missing: list[int] = []
-            for frame_id in frame_ids:
-                row = connection.execute(sql, (*names, frame_id)).fetchone()
-                if row is not None:  # else it was deleted while the folder was read
-                    (removed if row[0] else missing).append(frame_id)
+            removed, missing = judge_vanished(connection, sql, names, frame_ids)
             _remove(connection, removed, now)
             _miss(connection, missing, now)
             return removed, missing

@@ -1,5 +1,7 @@
 """SQL that tells whether destinations hold proofs of what lies in the folder: of exactly these bytes, at each of them."""
 
+from collections.abc import Sequence
+import sqlite3
 from typing import Final
 
 DNG_LIVE: Final = "g.deleted_at IS NULL AND g.missing_at IS NULL"
@@ -21,6 +23,20 @@ def all_proven(destinations: int) -> str:
     return _proven(
         "u.sha256 = iif(u.dng, g.sha256, f.sha256)", destinations, f"iif(g.frame_id IS NULL, {destinations}, {2 * destinations})"
     )
+
+
+def judge_vanished(connection: sqlite3.Connection, sql: str, names: Sequence[str], frame_ids: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return which frames' vanished files count as deleted, and which are missing.
+
+    ``sql`` tells, for ``names`` and a frame, whether its file may be gone; no row says that it was deleted while the folder was read.
+    """
+    removed: list[int] = []
+    missing: list[int] = []
+    for frame_id in frame_ids:
+        row = connection.execute(sql, (*names, frame_id)).fetchone()
+        if row is not None:
+            (removed if row[0] else missing).append(frame_id)
+    return removed, missing
 
 
 def _proven(of: str, destinations: int, wanted: str) -> str:

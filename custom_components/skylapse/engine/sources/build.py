@@ -7,7 +7,7 @@ from ..camera_host.local import LocalTransport
 from ..camera_host.over_ssh import SshTransport
 from ..camera_host.process import Transport
 from ..camera_host.supervisor import Supervisor
-from ..errors import SourceError, WorkerError
+from ..errors import HIDDEN, SourceError, WorkerError
 from ..ports import Clock, FetchImage, Site
 from ..remote.ssh import SshTarget
 from .base import FrameSource
@@ -27,9 +27,6 @@ INDEX_RANGE: Final = (0, 63)
 LONGEST_TEXT: Final = 255
 LONGEST_KEY: Final = 100_000
 SEED_RANGE: Final = (-(2**63), 2**63 - 1)
-
-HIDDEN: Final = "…"
-"""Stands in messages where a secret would."""
 
 _ENTITY_ID_PARTS: Final = 2
 
